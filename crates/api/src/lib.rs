@@ -1,0 +1,40 @@
+//! The contract of osnova-storage: the wire types and the definition of every method.
+//!
+//! One reads this crate to know what the daemon can be asked. A method is defined once, with
+//! [`methods!`](method), in the file of its namespace; the server's registration, the typed client,
+//! `openrpc/openrpc.json`, the command line's completion and the reference docs are made from that
+//! one definition. This crate does no IO and knows neither how records are stored nor how bytes
+//! reach the daemon.
+
+pub mod blobs;
+pub mod components;
+pub mod error;
+pub mod method;
+pub mod openrpc;
+pub mod preferences;
+pub mod rpc;
+pub mod schema;
+pub mod status;
+pub mod system;
+pub mod vault;
+pub mod wire;
+
+pub use error::{ApiError, ConflictReason, ErrorCode, ErrorData};
+pub use method::{Access, Method, MethodSpec, Visibility};
+
+/// The definitions of every method, namespace by namespace, in the order of the document.
+pub const NAMESPACES: &[(&str, &[MethodSpec])] = &[
+    (components::SUMMARY, components::METHODS),
+    (preferences::SUMMARY, preferences::METHODS),
+    (blobs::SUMMARY, blobs::METHODS),
+    (vault::SUMMARY, vault::METHODS),
+    (schema::SUMMARY, schema::METHODS),
+    (status::SUMMARY, status::METHODS),
+    (system::SUMMARY, system::METHODS),
+    (rpc::SUMMARY, rpc::METHODS),
+];
+
+/// Every method, in the order of the document.
+pub fn all_methods() -> impl Iterator<Item = &'static MethodSpec> {
+    NAMESPACES.iter().flat_map(|(_, methods)| methods.iter())
+}

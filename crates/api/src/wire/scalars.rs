@@ -1,0 +1,264 @@
+//! Scalar values of the wire: texts with their bounds, integers, times, secrets.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
+
+use super::{FieldErrors, Path, Wire};
+use crate::error::MAX_SAFE_INTEGER;
+
+/// Parses a JSON string and hands it to `parse`; notes what is wrong.
+fn string_from_wire<T>(
+    raw: &RawValue,
+    path: &Path<'_>,
+    errors: &mut FieldErrors,
+    parse: impl FnOnce(String) -> Result<T, String>,
+) -> Option<T> {
+    let parsed = match serde_json::from_str::<String>(raw.get()) {
+        Ok(text) => parse(text),
+        Err(_) => Err("must be a string".to_owned()),
+    };
+    match parsed {
+        Ok(value) => Some(value),
+        Err(why) => {
+            errors.add(path, why);
+            None
+        }
+    }
+}
+
+/// Defines a text with bounds on its length in characters and, where given, on its characters.
+macro_rules! text_type {
+    (
+        $(#[doc = $doc:literal])+
+        pub struct $Name:ident, $min:literal ..= $max:literal, $allowed:expr, $what:literal
+    ) => {
+        $(#[doc = $doc])+
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+        #[serde(transparent)]
+        pub struct $Name(String);
+
+        impl $Name {
+            /// The longest text, in characters.
+            pub const MAX_CHARS: usize = $max;
+
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $Name {
+            type Error = String;
+
+            fn try_from(text: String) -> Result<Self, String> {
+                let allowed: fn(char) -> bool = $allowed;
+                let length = text.chars().count();
+                if text.contains('\0') {
+                    Err("must not hold U+0000".to_owned())
+                } else if !text.chars().all(allowed) {
+                    Err(concat!("must hold only ", $what).to_owned())
+                } else if !($min..=$max).contains(&length) {
+                    Err(concat!("must be ", $min, " to ", $max, " characters long").to_owned())
+                } else {
+                    Ok(Self(text))
+                }
+            }
+        }
+
+        impl FromStr for $Name {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, String> {
+                Self::try_from(text.to_owned())
+            }
+        }
+
+        impl From<$Name> for String {
+            fn from(text: $Name) -> String {
+                text.0
+            }
+        }
+
+        impl fmt::Display for $Name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $Name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                Self::try_from(String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+            }
+        }
+
+        impl Wire for $Name {
+            fn from_wire(raw: &RawValue, path: &Path<'_>, errors: &mut FieldErrors) -> Option<Self> {
+                string_from_wire(raw, path, errors, Self::try_from)
+            }
+        }
+
+        impl JsonSchema for $Name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($Name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({
+                    "type": "string",
+                    "minLength": $min,
+                    "maxLength": $max,
+                    "description": concat!($( $doc ),+).trim()
+                })
+            }
+        }
+    };
+}
+
+text_type! {
+    /// A component's id: any 1 to 256 printable characters (`@scope/name`, `ant://...`).
+    pub struct ComponentId, 1..=256, |c| !c.is_control(), "printable characters"
+}
+text_type! {
+    /// A name, version, author or the like: 1 to 256 printable characters.
+    pub struct Name, 1..=256, |c| !c.is_control(), "printable characters"
+}
+text_type! {
+    /// A longer text for people: up to 65536 characters, line breaks allowed.
+    pub struct Text, 0..=65536, |_| true, "text"
+}
+text_type! {
+    /// A preference's key: 1 to 256 printable characters.
+    pub struct PreferenceKey, 1..=256, |c| !c.is_control(), "printable characters"
+}
+text_type! {
+    /// What a blob is to its record (`binary`, `frontend`, or any name): 1 to 64 printable characters.
+    pub struct Role, 1..=64, |c| !c.is_control(), "printable characters"
+}
+text_type! {
+    /// The caller's own id of a request: 1 to 64 printable characters; a repeat gets the first one's answer.
+    pub struct RequestId, 1..=64, |c| !c.is_control(), "printable characters"
+}
+text_type! {
+    /// A position in a list, as a page's `nextCursor` gave it; opaque, valid for the same method and filter.
+    pub struct Cursor, 1..=2048, |c| c.is_ascii_graphic(), "what nextCursor gave"
+}
+
+/// Defines an integer with bounds.
+macro_rules! integer_type {
+    (
+        $(#[doc = $doc:literal])+
+        pub struct $Name:ident($Inner:ty), $min:expr, $max:expr
+    ) => {
+        $(#[doc = $doc])+
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $Name(pub $Inner);
+
+        impl Wire for $Name {
+            fn from_wire(raw: &RawValue, path: &Path<'_>, errors: &mut FieldErrors) -> Option<Self> {
+                let parsed = raw.get().parse::<i64>().ok().filter(|value| ($min..=$max).contains(value));
+                // The bounds lie inside the inner type, so the conversion never fails after them.
+                let value = parsed.and_then(|value| <$Inner>::try_from(value).ok());
+                if value.is_none() {
+                    errors.add(path, format!("must be an integer from {} to {}", $min, $max));
+                }
+                value.map($Name)
+            }
+        }
+
+        impl JsonSchema for $Name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($Name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({
+                    "type": "integer",
+                    "minimum": $min,
+                    "maximum": $max,
+                    "description": concat!($( $doc ),+).trim()
+                })
+            }
+        }
+    };
+}
+
+integer_type! {
+    /// A point in time: Unix seconds in UTC, for display only.
+    pub struct Timestamp(i64), -MAX_SAFE_INTEGER, MAX_SAFE_INTEGER
+}
+integer_type! {
+    /// A record's revision: the position of its last change in the change feed; as `ifRevision`, 0 means "must not exist".
+    pub struct Revision(u64), 0, MAX_SAFE_INTEGER
+}
+integer_type! {
+    /// How many items a page may have: 1 to 1000.
+    pub struct Limit(u16), 1, 1000
+}
+integer_type! {
+    /// A count, a size or an offset in bytes.
+    pub struct UnsignedInteger(u64), 0, MAX_SAFE_INTEGER
+}
+
+impl Default for Limit {
+    fn default() -> Self {
+        Limit(100)
+    }
+}
+
+/// A seed phrase or a master key on its way to the vault: never printed, wiped when dropped.
+#[derive(Clone, Serialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Takes a secret text.
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text, for as short as possible.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        // Overwriting through a safe byte vector is what can be done without unsafe code here; the
+        // key types of the core, which live long, wipe themselves with volatile writes.
+        let mut bytes = std::mem::take(&mut self.0).into_bytes();
+        bytes.fill(0);
+        std::hint::black_box(&bytes);
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+impl Wire for Secret {
+    fn from_wire(raw: &RawValue, path: &Path<'_>, errors: &mut FieldErrors) -> Option<Self> {
+        string_from_wire(raw, path, errors, |text| Ok(Secret(text)))
+    }
+}
+
+impl JsonSchema for Secret {
+    fn schema_name() -> Cow<'static, str> {
+        "Secret".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "A BIP-39 seed phrase, or a master key as 64 hexadecimal digits."
+        })
+    }
+}

@@ -1,0 +1,192 @@
+//! The daemon under test: the release binary, started on a throw-away root with a throw-away key,
+//! asked for its memory, stopped or killed. A daemon that is dropped is killed, so that no error
+//! leaves one behind.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::client::Client;
+
+const READY_LIMIT: Duration = Duration::from_secs(30);
+const STOP_LIMIT: Duration = Duration::from_secs(30);
+/// Any 32 bytes will do: nothing sealed under it outlives the run.
+const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+
+/// A data root with all that a daemon needs, removed when dropped.
+pub(crate) struct Root {
+    directory: TempDir,
+}
+
+impl Root {
+    /// Makes an empty root under `parent`.
+    pub(crate) fn new(parent: &Path) -> Result<Self, String> {
+        let directory = tempfile::Builder::new()
+            .prefix("osnova-bench-")
+            .tempdir_in(parent)
+            .map_err(text)?;
+        let root = Self { directory };
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create_new(true).mode(0o600);
+        let mut file = options.open(root.key_file()).map_err(text)?;
+        std::io::Write::write_all(&mut file, KEY.as_bytes()).map_err(text)?;
+        let mut builder = fs::DirBuilder::new();
+        builder.mode(0o700).create(root.data()).map_err(text)?;
+        Ok(root)
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.directory.path().join("s")
+    }
+
+    fn key_file(&self) -> PathBuf {
+        self.directory.path().join("key")
+    }
+
+    fn log(&self) -> PathBuf {
+        self.directory.path().join("stderr")
+    }
+
+    /// The size of the database with its WAL, in bytes.
+    pub(crate) fn database_bytes(&self) -> u64 {
+        ["osnova.db", "osnova.db-wal"]
+            .iter()
+            .filter_map(|name| fs::metadata(self.data().join(name)).ok())
+            .map(|metadata| metadata.len())
+            .sum()
+    }
+}
+
+/// A running daemon.
+pub(crate) struct Daemon {
+    child: Child,
+    socket: PathBuf,
+    log: PathBuf,
+}
+
+impl Daemon {
+    /// Starts the daemon on `root`; returns it with the time from its start to its ready line.
+    pub(crate) fn start(root: &Root) -> Result<(Self, Duration), String> {
+        let log = fs::File::create(root.log()).map_err(text)?;
+        let begin = Instant::now();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_osnova-storaged"))
+            .arg("--data-root")
+            .arg(root.data())
+            .arg("--key-file")
+            .arg(root.key_file())
+            .arg("--listen")
+            .arg(format!("unix:{}", root.socket().display()))
+            .env_clear()
+            .env("HOME", root.directory.path())
+            .env("XDG_RUNTIME_DIR", root.directory.path())
+            .env("RUST_LOG", "warn")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .map_err(|error| format!("the daemon does not start: {error}"))?;
+        let stdout = child.stdout.take().ok_or("no standard output")?;
+        let daemon = Self {
+            child,
+            socket: root.socket(),
+            log: root.log(),
+        };
+        let (sender, ready) = mpsc::channel();
+        // Reads to the end, so that the daemon never blocks on what it prints after.
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                let seen = Instant::now();
+                let event: Value = serde_json::from_str(&line).unwrap_or_default();
+                if event["event"] == "ready" {
+                    let _ = sender.send(seen);
+                }
+            }
+        });
+        match ready.recv_timeout(READY_LIMIT) {
+            Ok(seen) => Ok((daemon, seen - begin)),
+            Err(_) => Err(daemon.explain("the daemon did not become ready")),
+        }
+    }
+
+    pub(crate) fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    pub(crate) fn client(&self) -> Result<Client, String> {
+        Client::connect(&self.socket).map_err(|error| self.explain(&error))
+    }
+
+    /// A line of `/proc/PID/status` that tells memory (`VmRSS`, `VmHWM`), in MiB.
+    pub(crate) fn memory_mib(&self, name: &str) -> Result<f64, String> {
+        let status = format!("/proc/{}/status", self.child.id());
+        let status = fs::read_to_string(status).map_err(text)?;
+        status
+            .lines()
+            .filter_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+            .filter_map(|rest| rest.trim().strip_suffix(" kB")?.parse::<f64>().ok())
+            .map(|kib| kib / 1024.0)
+            .next()
+            .ok_or_else(|| format!("no {name} in the status of the process"))
+    }
+
+    /// Asks it to stop, and waits until it has.
+    pub(crate) fn stop(mut self) -> Result<(), String> {
+        signal(&self.child, Signal::TERM)?;
+        let deadline = Instant::now() + STOP_LIMIT;
+        loop {
+            match self.child.try_wait().map_err(text)? {
+                Some(status) if status.success() => return Ok(()),
+                Some(status) => return Err(self.explain(&format!("the daemon ended: {status}"))),
+                None if Instant::now() > deadline => {
+                    return Err(self.explain("the daemon did not stop"));
+                }
+                None => std::thread::sleep(Duration::from_millis(5)),
+            }
+        }
+    }
+
+    /// Kills it, as a crash would.
+    pub(crate) fn kill(mut self) -> Result<(), String> {
+        self.child.kill().map_err(text)?;
+        self.child.wait().map_err(text)?;
+        Ok(())
+    }
+
+    fn explain(&self, what: &str) -> String {
+        const LINES: usize = 3;
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        let last = lines[lines.len().saturating_sub(LINES)..].join(" / ");
+        format!("{what}; it said: {last}")
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Sends `signal` to a child that has not been waited for, whose id therefore is still its own.
+pub(crate) fn signal(child: &Child, signal: Signal) -> Result<(), String> {
+    let id = i32::try_from(child.id()).map_err(text)?;
+    let pid = Pid::from_raw(id).ok_or("no process id")?;
+    kill_process(pid, signal).map_err(text)
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}

@@ -1,0 +1,109 @@
+#!/usr/bin/env python3
+"""Reads npm's files for fetch.sh: the resolved list of a lock file, the package.json inside a tarball,
+and the index over a directory of both. Standard library only.
+
+    packages.py resolved package-lock.json   one "name@version file" a line, each once, sorted
+    packages.py manifest TARBALL             the package.json inside, byte for byte, to stdout
+    packages.py index DIR                    writes DIR/index.json over the complete pairs
+    packages.py check DIR                    exits 1 unless DIR is a complete, consistent fixture
+"""
+
+import json
+import pathlib
+import sys
+import tarfile
+
+# A package.json above this is not one the importer is meant to read (the store takes 1 MiB of JSON).
+MAX_MANIFEST_BYTES = 1024 * 1024
+
+
+def safe_file(name, version):
+    """A flat file name for a package: '@scope/name' becomes 'scope__name'."""
+    return f"{name.lstrip('@').replace('/', '__')}-{version}"
+
+
+def resolved(lock_path):
+    lock = json.loads(pathlib.Path(lock_path).read_text(encoding="utf-8"))
+    specs = set()
+    for path, entry in lock["packages"].items():
+        if not path or entry.get("link") or entry.get("inBundle"):
+            continue
+        # An alias ("npm:other@1") has its real name in the entry, else the name is the path's end.
+        name = entry.get("name") or path.rsplit("node_modules/", 1)[1]
+        specs.add((name, entry["version"]))
+    for name, version in sorted(specs):
+        print(f"{name}@{version} {safe_file(name, version)}")
+
+
+def read_manifest(tarball):
+    """The bytes of <top folder>/package.json, wherever the tarball's only top folder is."""
+    with tarfile.open(tarball, "r:gz") as archive:
+        for member in archive:
+            parts = pathlib.PurePosixPath(member.name).parts
+            if member.isfile() and len(parts) == 2 and parts[1] == "package.json":
+                if member.size > MAX_MANIFEST_BYTES:
+                    raise SystemExit(f"package.json has {member.size} bytes")
+                return archive.extractfile(member).read()
+    raise SystemExit("no package.json in the tarball")
+
+
+def pairs(directory):
+    for manifest in sorted(directory.glob("*.package.json")):
+        tarball = manifest.with_name(manifest.name.removesuffix(".package.json") + ".tgz")
+        if tarball.is_file():
+            yield manifest, tarball
+
+
+def index(directory):
+    entries = []
+    for manifest, tarball in pairs(directory):
+        package = json.loads(manifest.read_bytes())
+        entries.append(
+            {
+                "name": package["name"],
+                "version": package["version"],
+                "tarball": tarball.name,
+                "manifest": manifest.name,
+            }
+        )
+    entries.sort(key=lambda entry: (entry["name"], entry["version"]))
+    text = json.dumps(entries, indent=1, ensure_ascii=False) + "\n"
+    part = directory / "index.json.part"
+    part.write_text(text, encoding="utf-8")
+    part.replace(directory / "index.json")
+
+
+def check(directory):
+    """Every entry's manifest is the one in its tarball, and no file stands outside the index."""
+    entries = json.loads((directory / "index.json").read_text(encoding="utf-8"))
+    known = {"index.json", "README.md"}
+    for entry in entries:
+        known |= {entry["tarball"], entry["manifest"]}
+        manifest = (directory / entry["manifest"]).read_bytes()
+        if manifest != read_manifest(directory / entry["tarball"]):
+            raise SystemExit(f"{entry['manifest']} differs from the one in {entry['tarball']}")
+        package = json.loads(manifest)
+        if (package["name"], package["version"]) != (entry["name"], entry["version"]):
+            raise SystemExit(f"{entry['manifest']} is not {entry['name']}@{entry['version']}")
+    stray = sorted(p.name for p in directory.iterdir() if not p.name.startswith(".") and p.name not in known)
+    if stray:
+        raise SystemExit(f"files outside the index: {', '.join(stray)}")
+    print(f"{len(entries)} packages, consistent")
+
+
+def main(argv):
+    match argv:
+        case ["resolved", lock]:
+            resolved(lock)
+        case ["manifest", tarball]:
+            sys.stdout.buffer.write(read_manifest(tarball))
+        case ["index", directory]:
+            index(pathlib.Path(directory))
+        case ["check", directory]:
+            check(pathlib.Path(directory))
+        case _:
+            raise SystemExit(__doc__)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
