@@ -25,10 +25,7 @@ impl Client {
         let stream = UnixStream::connect(socket).map_err(|error| format!("connecting: {error}"))?;
         stream.set_read_timeout(Some(ANSWER_LIMIT)).map_err(text)?;
         stream.set_write_timeout(Some(ANSWER_LIMIT)).map_err(text)?;
-        Ok(Self {
-            stream,
-            inbox: vec![0; PIECE_BYTES],
-        })
+        Ok(Self { stream, inbox: vec![0; PIECE_BYTES] })
     }
 
     /// Makes one JSON-RPC call; `params` is JSON text.
@@ -154,11 +151,7 @@ impl Content {
             state ^= state >> 27;
             piece.extend_from_slice(&state.wrapping_mul(0x2545_f491_4f6c_dd1d).to_le_bytes());
         }
-        Self {
-            piece,
-            salt,
-            count: 0,
-        }
+        Self { piece, salt, count: 0 }
     }
 
     pub(crate) fn next_piece(&mut self) -> &[u8] {

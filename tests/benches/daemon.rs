@@ -10,11 +10,12 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::client::Client;
+use crate::process;
 
 const READY_LIMIT: Duration = Duration::from_secs(30);
 const STOP_LIMIT: Duration = Duration::from_secs(30);
@@ -29,10 +30,8 @@ pub(crate) struct Root {
 impl Root {
     /// Makes an empty root under `parent`.
     pub(crate) fn new(parent: &Path) -> Result<Self, String> {
-        let directory = tempfile::Builder::new()
-            .prefix("osnova-bench-")
-            .tempdir_in(parent)
-            .map_err(text)?;
+        let directory =
+            tempfile::Builder::new().prefix("osnova-bench-").tempdir_in(parent).map_err(text)?;
         let root = Self { directory };
         let mut options = fs::OpenOptions::new();
         options.write(true).create_new(true).mode(0o600);
@@ -98,11 +97,7 @@ impl Daemon {
             .spawn()
             .map_err(|error| format!("the daemon does not start: {error}"))?;
         let stdout = child.stdout.take().ok_or("no standard output")?;
-        let daemon = Self {
-            child,
-            socket: root.socket(),
-            log: root.log(),
-        };
+        let daemon = Self { child, socket: root.socket(), log: root.log() };
         let (sender, ready) = mpsc::channel();
         // Reads to the end, so that the daemon never blocks on what it prints after.
         std::thread::spawn(move || {
@@ -143,17 +138,11 @@ impl Daemon {
 
     /// Asks it to stop, and waits until it has.
     pub(crate) fn stop(mut self) -> Result<(), String> {
-        signal(&self.child, Signal::TERM)?;
-        let deadline = Instant::now() + STOP_LIMIT;
-        loop {
-            match self.child.try_wait().map_err(text)? {
-                Some(status) if status.success() => return Ok(()),
-                Some(status) => return Err(self.explain(&format!("the daemon ended: {status}"))),
-                None if Instant::now() > deadline => {
-                    return Err(self.explain("the daemon did not stop"));
-                }
-                None => std::thread::sleep(Duration::from_millis(5)),
-            }
+        process::signal(&self.child, Signal::TERM)?;
+        match process::wait(&mut self.child, STOP_LIMIT)? {
+            Some(status) if status.success() => Ok(()),
+            Some(status) => Err(self.explain(&format!("the daemon ended: {status}"))),
+            None => Err(self.explain("the daemon did not stop")),
         }
     }
 
@@ -178,13 +167,6 @@ impl Drop for Daemon {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Sends `signal` to a child that has not been waited for, whose id therefore is still its own.
-pub(crate) fn signal(child: &Child, signal: Signal) -> Result<(), String> {
-    let id = i32::try_from(child.id()).map_err(text)?;
-    let pid = Pid::from_raw(id).ok_or("no process id")?;
-    kill_process(pid, signal).map_err(text)
 }
 
 fn text(error: impl std::fmt::Display) -> String {

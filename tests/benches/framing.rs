@@ -41,11 +41,7 @@ impl Request {
         };
         let id_at = Some(bytes.len() + ID_OFFSET);
         bytes.extend_from_slice(body.as_bytes());
-        Self {
-            bytes,
-            id_at,
-            serial_at: None,
-        }
+        Self { bytes, id_at, serial_at: None }
     }
 
     /// `PUT /blobs` of `content`, whose first bytes become a serial number, so that every request
@@ -54,20 +50,12 @@ impl Request {
         let mut bytes = put_head(content.len() as u64).into_bytes();
         let serial_at = Some(bytes.len());
         bytes.extend_from_slice(content);
-        Self {
-            bytes,
-            id_at: None,
-            serial_at,
-        }
+        Self { bytes, id_at: None, serial_at }
     }
 
     /// `GET /blobs/{hash}`.
     pub(crate) fn get_blob(hash: &str) -> Self {
-        Self {
-            bytes: get_head(hash).into_bytes(),
-            id_at: None,
-            serial_at: None,
-        }
+        Self { bytes: get_head(hash).into_bytes(), id_at: None, serial_at: None }
     }
 
     /// A Redis command.
@@ -76,11 +64,15 @@ impl Request {
         for word in words {
             text.push_str(&format!("${}\r\n{word}\r\n", word.len()));
         }
-        Self {
-            bytes: text.into_bytes(),
-            id_at: None,
-            serial_at: None,
-        }
+        Self { bytes: text.into_bytes(), id_at: None, serial_at: None }
+    }
+
+    /// Says that sixteen bytes, `offset` bytes into the params, become a serial number.
+    pub(crate) fn with_serial_in_params(mut self, method: &str, offset: usize) -> Self {
+        const BETWEEN: usize = "\",\"params\":".len();
+        self.serial_at =
+            self.id_at.map(|at| at - ID_OFFSET + ENVELOPE.len() + method.len() + BETWEEN + offset);
+        self
     }
 
     /// Appends the request to `out`, as the call of `slot`, with `serial` where one belongs.
@@ -268,16 +260,11 @@ impl Head {
                     .and_then(|text| text.trim().parse().ok());
             }
         }
-        Ok(Some(Self {
-            status,
-            length: end + 4,
-            content_length,
-        }))
+        Ok(Some(Self { status, length: end + 4, content_length }))
     }
 
     pub(crate) fn content_length(&self) -> Result<u64, String> {
-        self.content_length
-            .ok_or_else(|| "an answer without Content-Length".to_owned())
+        self.content_length.ok_or_else(|| "an answer without Content-Length".to_owned())
     }
 }
 

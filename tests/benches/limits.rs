@@ -26,12 +26,8 @@ const IN_PLACE_WRITE_BYTES: usize = 8 << 10;
 /// Overwrites 8 KiB of a file and waits for fdatasync, over and over.
 pub(crate) fn in_place_writes(directory: &Path, duration: Duration) -> Result<Summary, String> {
     let path = directory.join("in-place");
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(&path)
-        .map_err(text)?;
+    let file =
+        OpenOptions::new().write(true).create(true).truncate(true).open(&path).map_err(text)?;
     let mut block = vec![0x5a_u8; IN_PLACE_WRITE_BYTES];
     let places = IN_PLACE_BYTES / IN_PLACE_WRITE_BYTES as u64;
     for place in 0..places {
@@ -151,11 +147,7 @@ impl Sealed {
             }
         }
         file.sync_all().map_err(text)?;
-        Ok(Self {
-            file,
-            cipher,
-            bytes,
-        })
+        Ok(Self { file, cipher, bytes })
     }
 
     /// Seconds to read and decipher it.

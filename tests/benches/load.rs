@@ -52,10 +52,7 @@ pub(crate) fn run(
         }
     }
     let start = Instant::now() + plan.warm_up;
-    let phase = Phase {
-        start,
-        end: start + plan.duration,
-    };
+    let phase = Phase { start, end: start + plan.duration };
     let share = lanes.len().div_ceil(THREADS);
     let mut samples = Samples::default();
     std::thread::scope(|scope| {
@@ -65,9 +62,7 @@ pub(crate) fn run(
             threads.push(scope.spawn(move || drive(part, requests, phase)));
         }
         for thread in threads {
-            let part = thread
-                .join()
-                .map_err(|_| "a thread of the load generator panicked")?;
+            let part = thread.join().map_err(|_| "a thread of the load generator panicked")?;
             samples.append(part?);
         }
         Ok::<(), String>(())
@@ -106,10 +101,7 @@ fn drive(mut lanes: Vec<Lane>, requests: &[Request], phase: Phase) -> Result<Sam
         if alone {
             events.clear();
             let data = epoll::EventData::new_u64(0);
-            events.push(epoll::Event {
-                flags: epoll::EventFlags::IN,
-                data,
-            });
+            events.push(epoll::Event { flags: epoll::EventFlags::IN, data });
         } else {
             events.clear();
             match epoll::wait(&poll, spare_capacity(&mut events), Some(&timeout)) {
@@ -183,14 +175,9 @@ impl Lane {
         let mut lane = Self::connect(socket, Protocol::WebSocket, 0)?;
         lane.sent = vec![Instant::now(); callers];
         lane.stream.write_all(framing::UPGRADE).map_err(text)?;
-        lane.stream
-            .set_read_timeout(Some(SILENCE_LIMIT))
-            .map_err(text)?;
+        lane.stream.set_read_timeout(Some(SILENCE_LIMIT)).map_err(text)?;
         loop {
-            let count = lane
-                .stream
-                .read(&mut lane.inbox[lane.received..])
-                .map_err(text)?;
+            let count = lane.stream.read(&mut lane.inbox[lane.received..]).map_err(text)?;
             lane.received += count;
             match Head::parse(&lane.inbox[..lane.received])? {
                 Some(head) if head.status == 101 && head.length == lane.received => {
@@ -281,8 +268,10 @@ impl Lane {
                 }
             }
         }
-        self.inbox.copy_within(at..self.received, 0);
-        self.received -= at;
+        if at > 0 {
+            self.inbox.copy_within(at..self.received, 0);
+            self.received -= at;
+        }
         Ok(done)
     }
 }

@@ -12,8 +12,7 @@ pub(crate) struct Samples {
 impl Samples {
     /// Adds one call. A call of more than 4.29 s counts as one of 4.29 s.
     pub(crate) fn add(&mut self, took: Duration) {
-        self.nanos
-            .push(u32::try_from(took.as_nanos()).unwrap_or(u32::MAX));
+        self.nanos.push(u32::try_from(took.as_nanos()).unwrap_or(u32::MAX));
     }
 
     pub(crate) fn append(&mut self, mut other: Self) {
@@ -54,11 +53,35 @@ pub(crate) struct Summary {
 impl Summary {
     /// The percentiles, as they stand in the last column of the table.
     pub(crate) fn percentiles(&self) -> String {
-        format!(
-            "p50 {:.2} p95 {:.2} p99 {:.2} ms",
-            self.p50_ms, self.p95_ms, self.p99_ms
-        )
+        let [p50, p95, p99] = [self.p50_ms, self.p95_ms, self.p99_ms].map(short);
+        format!("p50 {p50} p95 {p95} p99 {p99} ms")
     }
+}
+
+/// Milliseconds with as many digits as mean something.
+pub(crate) fn short(millis: f64) -> String {
+    if millis < 1.0 {
+        format!("{millis:.3}")
+    } else if millis < 10.0 {
+        format!("{millis:.2}")
+    } else {
+        format!("{millis:.1}")
+    }
+}
+
+/// Measures two things in turns, `rounds` times each, so that what disturbs the machine for a
+/// while disturbs both; the medians of what each of them gave.
+pub(crate) fn in_turns(
+    rounds: usize,
+    mut ours: impl FnMut() -> Result<f64, String>,
+    mut other: impl FnMut() -> Result<f64, String>,
+) -> Result<(f64, f64), String> {
+    let (mut measured, mut against) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        measured.push(ours()?);
+        against.push(other()?);
+    }
+    Ok((median(measured), median(against)))
 }
 
 /// The middle one of a few repeated measurements, so that one disturbed round does not decide.

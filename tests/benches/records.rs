@@ -14,9 +14,14 @@ const WORDS: [&str; 16] = [
     "notes", "planner", "relay", "search", "studio", "tracker", "vault",
 ];
 
+/// Ids are counted from here, so that all have the same length.
+pub(crate) const FIRST_NUMBER: usize = 1_000_000;
+/// What every id begins with.
+pub(crate) const ID_PREFIX: &str = "component-";
+
 /// The id of component `number`.
 pub(crate) fn component_id(number: usize) -> String {
-    format!("component-{number:07}")
+    format!("{ID_PREFIX}{}", FIRST_NUMBER + number)
 }
 
 /// The manifest of component `number`: JSON text of exactly `MANIFEST_BYTES`.
@@ -31,13 +36,10 @@ pub(crate) fn manifest(number: usize) -> String {
     );
     let mut state = number as u64 + 1;
     loop {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        let entry = format!(
-            r#"{{"path":"bin/{}","hash":"{state:016x}"}}"#,
-            word(state as usize >> 7)
-        );
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let entry =
+            format!(r#"{{"path":"bin/{}","hash":"{state:016x}"}}"#, word(state as usize >> 7));
         if text.len() + entry.len() + 40 > MANIFEST_BYTES {
             break;
         }
@@ -87,11 +89,7 @@ pub(crate) fn puts(protocol: Protocol, count: usize) -> Vec<Request> {
 pub(crate) fn sets(protocol: Protocol) -> Vec<Request> {
     (0..RECORDS)
         .map(|number| {
-            Request::call(
-                protocol,
-                "preferences.set",
-                &set_params(number, &manifest(number)),
-            )
+            Request::call(protocol, "preferences.set", &set_params(number, &manifest(number)))
         })
         .collect()
 }
@@ -100,11 +98,7 @@ pub(crate) fn sets(protocol: Protocol) -> Vec<Request> {
 pub(crate) fn small_sets(protocol: Protocol) -> Vec<Request> {
     (0..1000)
         .map(|number| {
-            Request::call(
-                protocol,
-                "preferences.set",
-                &set_params(number, &small_value(number)),
-            )
+            Request::call(protocol, "preferences.set", &set_params(number, &small_value(number)))
         })
         .collect()
 }

@@ -67,8 +67,8 @@ while read -r spec file; do
     fi
     rm -rf "$temp/pack"
     mkdir "$temp/pack"
-    if ! (cd "$temp/pack" && timeout "$pack_timeout_s" npm pack --silent "$spec" >/dev/null 2>"$temp/error" </dev/null); then
-        failed+=("$spec: $(head -n 1 "$temp/error")")
+    if ! (cd "$temp/pack" && timeout "$pack_timeout_s" npm pack "$spec" >/dev/null 2>"$temp/error" </dev/null); then
+        failed+=("$spec: $(sed -n "s/^npm \(error\|ERR!\) //p" "$temp/error" | head -n 2 | tr "\n" " ")")
         continue
     fi
     packed=("$temp/pack"/*.tgz)

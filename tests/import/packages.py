@@ -2,7 +2,7 @@
 """Reads npm's files for fetch.sh: the resolved list of a lock file, the package.json inside a tarball,
 and the index over a directory of both. Standard library only.
 
-    packages.py resolved package-lock.json   one "name@version file" a line, each once, sorted
+    packages.py resolved package-lock.json   one "name@version file" a line, nearest first
     packages.py manifest TARBALL             the package.json inside, byte for byte, to stdout
     packages.py index DIR                    writes DIR/index.json over the complete pairs
     packages.py check DIR                    exits 1 unless DIR is a complete, consistent fixture
@@ -23,16 +23,34 @@ def safe_file(name, version):
 
 
 def resolved(lock_path):
-    lock = json.loads(pathlib.Path(lock_path).read_text(encoding="utf-8"))
-    specs = set()
-    for path, entry in lock["packages"].items():
-        if not path or entry.get("link") or entry.get("inBundle"):
-            continue
+    """In the order of the distance from the top-level packages, so that a bounded run takes packages
+    together with what they depend on, and not a piece of the alphabet."""
+    packages = json.loads(pathlib.Path(lock_path).read_text(encoding="utf-8"))["packages"]
+
+    def locate(path, name):
+        """Node's own search: the nearest node_modules on the way up."""
+        while True:
+            found = f"{path}/node_modules/{name}".lstrip("/")
+            if found in packages:
+                return found
+            if not path:
+                return None
+            path = path.rpartition("node_modules/")[0].rstrip("/")
+
+    queue, seen, printed = [""], {""}, set()
+    for path in queue:
+        entry = packages[path]
         # An alias ("npm:other@1") has its real name in the entry, else the name is the path's end.
-        name = entry.get("name") or path.rsplit("node_modules/", 1)[1]
-        specs.add((name, entry["version"]))
-    for name, version in sorted(specs):
-        print(f"{name}@{version} {safe_file(name, version)}")
+        name = entry.get("name") or path.rpartition("node_modules/")[2]
+        if path and not entry.get("link") and not entry.get("inBundle") and (name, entry["version"]) not in printed:
+            printed.add((name, entry["version"]))
+            print(f"{name}@{entry['version']} {safe_file(name, entry['version'])}")
+        for kind in ("dependencies", "optionalDependencies"):
+            for dependency in sorted(entry.get(kind, {})):
+                found = locate(path, dependency)
+                if found and found not in seen:
+                    seen.add(found)
+                    queue.append(found)
 
 
 def read_manifest(tarball):

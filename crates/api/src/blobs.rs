@@ -64,7 +64,7 @@ pub struct BlobStat {
     /// What else the caller said of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<JsonText>,
-    /// Whether the caller pinned it: it stays until the caller deletes it.
+    /// Whether the caller pinned it (for the owner: anyone did): it stays until it is deleted.
     pub pinned: bool,
     /// When the caller put it.
     pub created_at: Timestamp,

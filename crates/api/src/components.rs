@@ -207,7 +207,7 @@ wire_object! {
     pub struct TouchParams {
         /// The component that was used.
         pub component_id: ComponentId,
-        /// When; now where left out. An earlier time than the stored one changes nothing.
+        /// When; now where left out. `lastUsed` never goes back; the order of use follows the calls.
         pub used_at: Option<Timestamp>,
     }
 }
@@ -254,7 +254,7 @@ methods! {
         params: PutParams,
         result: Component,
         access: Access::Write,
-        visibility: Visibility::Shared,
+        visibility: Visibility::Owner,
         idempotent: true,
         errors: [Conflict, DiskFull, IoError],
         examples: [Example {
@@ -305,7 +305,7 @@ methods! {
         params: TouchParams,
         result: crate::wire::Accepted,
         access: Access::Write,
-        visibility: Visibility::Shared,
+        visibility: Visibility::Owner,
         idempotent: true,
         errors: [NotFound],
         examples: [Example {
@@ -318,7 +318,7 @@ methods! {
     /// Says what a component needs, and whether it is there.
     ///
     /// What is needed stands in the manifest: `dependencies` as {id: semver range} or as
-    /// [{id, version?}], and `components` as [{id, version?}]. Transitive, each need stands once.
+    /// [{id, version?}], and `components` as [{id, version?}]. Transitive, what the needs need follows, nearest first.
     Dependencies_ = "components.dependencies" {
         params: DependenciesParams,
         result: Dependencies,
@@ -357,7 +357,7 @@ methods! {
         params: DeleteParams,
         result: crate::wire::Deleted,
         access: Access::Write,
-        visibility: Visibility::Shared,
+        visibility: Visibility::Owner,
         idempotent: true,
         errors: [Conflict, DiskFull, IoError],
         examples: [Example {

@@ -208,13 +208,25 @@ fn set_title(schema: &mut Value, title: &str) {
     }
 }
 
-/// Gives a title to a schema and to every schema inside it, made of what it is, so that equal schemas
-/// get equal titles.
+/// Brings a schema and every schema inside it to the form that the stock generators take: no
+/// `format` (their validator throws on those it does not know), `anyOf` with null in place of a list
+/// of types, and a title for each, made of what it is, so that equal schemas get equal titles.
 fn title_parts(schema: &mut Value) {
+    let owner = schema["title"].as_str().unwrap_or_default().to_owned();
     let Value::Object(members) = schema else { return };
+    members.remove("format");
+    split_nullable(members);
     for (key, part) in members.iter_mut() {
         match (key.as_str(), part) {
-            ("properties", Value::Object(parts)) => parts.values_mut().for_each(title_parts),
+            ("properties", Value::Object(parts)) => {
+                for (name, part) in parts {
+                    // A property carries a description of its own, so its title must be its own too.
+                    if part.get("description").is_some() {
+                        set_title(part, &format!("{owner}{}Field", capitalized(name)));
+                    }
+                    title_parts(part);
+                }
+            }
             ("items" | "additionalProperties", part @ Value::Object(_)) => title_parts(part),
             ("anyOf" | "oneOf" | "allOf", Value::Array(parts)) => {
                 parts.iter_mut().for_each(title_parts);
@@ -224,6 +236,22 @@ fn title_parts(schema: &mut Value) {
     }
     let title = title_of(schema);
     set_title(schema, &title);
+}
+
+/// `{"type": ["object", "null"], ...}` as `{"anyOf": [{"type": "object", ...}, {"type": "null"}]}`.
+fn split_nullable(members: &mut Map<String, Value>) {
+    let kinds = members.get("type").and_then(Value::as_array).cloned().unwrap_or_default();
+    let [kind, Value::String(null)] = kinds.as_slice() else { return };
+    if null != "null" {
+        return;
+    }
+    let kept = ["title", "description"].map(|key| Some((key, members.remove(key)?)));
+    let mut inner = std::mem::take(members);
+    inner.insert("type".to_owned(), kind.clone());
+    members.insert("anyOf".to_owned(), json!([inner, { "type": "null" }]));
+    for (key, value) in kept.into_iter().flatten() {
+        members.insert(key.to_owned(), value);
+    }
 }
 
 fn title_of(schema: &Value) -> String {
@@ -241,16 +269,15 @@ fn title_of(schema: &Value) -> String {
     if let Some(word) = schema["const"].as_str() {
         return format!("The{}", capitalized(word));
     }
-    match &schema["type"] {
-        Value::String(kind) if kind == "array" => format!("ListOf{}", title_of(&schema["items"])),
-        Value::String(kind) if schema["additionalProperties"].is_object() && kind == "object" => {
+    match schema["type"].as_str() {
+        Some("array") => format!("ListOf{}", title_of(&schema["items"])),
+        Some("object") if schema["additionalProperties"].is_object() => {
             format!("MapOf{}", title_of(&schema["additionalProperties"]))
         }
-        Value::String(kind) => capitalized(kind),
-        Value::Array(kinds) => {
-            kinds.iter().filter_map(Value::as_str).map(capitalized).collect::<Vec<_>>().join("Or")
-        }
-        _ => "AnyValue".to_owned(),
+        Some("null") => "Null".to_owned(),
+        // The bare words are types of the languages that code is generated for.
+        Some(kind) => format!("{}Value", capitalized(kind)),
+        None => "AnyValue".to_owned(),
     }
 }
 

@@ -35,7 +35,7 @@ pub struct PreferencePage {
 
 /// The preferences that were set, in the order they were given.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct PreferencesSet {
+pub struct StoredPreferences {
     /// The stored preferences.
     pub items: Vec<Preference>,
 }
@@ -153,7 +153,7 @@ methods! {
     /// Where one can't be set none is, and the error's `index` says which.
     SetMany = "preferences.setMany" {
         params: SetManyParams,
-        result: PreferencesSet,
+        result: StoredPreferences,
         access: Access::Write,
         visibility: Visibility::Owner,
         idempotent: true,

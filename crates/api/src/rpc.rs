@@ -9,6 +9,7 @@ use crate::wire::wire_object;
 /// The OpenRPC document of the daemon, as the text that is checked in.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
+#[schemars(rename = "OpenRpcDocument")]
 pub struct Document(
     #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub  Box<serde_json::value::RawValue>,

@@ -9,7 +9,7 @@ use crate::wire::{Timestamp, wire_object};
 /// The version of the database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct SchemaVersion {
+pub struct DatabaseVersion {
     /// The last migration that was applied.
     pub version: u32,
     /// The last migration that this program knows.
@@ -31,7 +31,7 @@ pub struct AppliedMigration {
 
 /// The migrations that were applied, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct SchemaHistory {
+pub struct MigrationHistory {
     /// The migrations.
     pub items: Vec<AppliedMigration>,
 }
@@ -48,7 +48,7 @@ methods! {
     /// Says the version of the database.
     Version = "schema.version" {
         params: NoParams,
-        result: SchemaVersion,
+        result: DatabaseVersion,
         access: Access::Read,
         visibility: Visibility::Shared,
         idempotent: true,
@@ -59,7 +59,7 @@ methods! {
     /// Lists the migrations that were applied.
     History = "schema.history" {
         params: NoParams,
-        result: SchemaHistory,
+        result: MigrationHistory,
         access: Access::Read,
         visibility: Visibility::Owner,
         idempotent: true,

@@ -9,7 +9,7 @@ use crate::wire::{Secret, wire_object};
 /// Whether the master key is loaded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct VaultStatus {
+pub struct VaultState {
     /// Whether no master key is loaded.
     pub locked: bool,
     /// Whether this data root has been given its key.
@@ -41,7 +41,7 @@ methods! {
     /// then on.
     Unlock = "vault.unlock" {
         params: UnlockParams,
-        result: VaultStatus,
+        result: VaultState,
         access: Access::Admin,
         visibility: Visibility::Owner,
         idempotent: true,
@@ -56,7 +56,7 @@ methods! {
     /// Wipes the master key from memory; what needs it answers `locked` from then on.
     Lock = "vault.lock" {
         params: NoParams,
-        result: VaultStatus,
+        result: VaultState,
         access: Access::Admin,
         visibility: Visibility::Owner,
         idempotent: true,
@@ -71,7 +71,7 @@ methods! {
     /// Says whether the master key is loaded.
     Status = "vault.status" {
         params: NoParams,
-        result: VaultStatus,
+        result: VaultState,
         access: Access::Read,
         visibility: Visibility::Shared,
         idempotent: true,

@@ -1,1 +1,19 @@
-//! placeholder
+//! The store of osnova-storage: records in SQLite, content in encrypted files.
+//!
+//! Synchronous: it knows neither sockets nor an async runtime, prints nothing, and is told who calls.
+//! Start reading at [`store`]; the layers below point down only: operations of a table -> writer and
+//! pool -> SQLite; blob store -> file format -> ciphers.
+
+pub mod blob;
+pub mod caller;
+pub mod clock;
+pub mod db;
+pub mod error;
+pub mod health;
+pub mod layout;
+pub mod store;
+pub mod vault;
+
+pub use caller::Caller;
+pub use error::{OpenError, StoreError};
+pub use store::{Store, StoreOptions};

@@ -97,7 +97,8 @@ impl MasterKey {
         if words.is_empty() {
             return Err(KeyError::Empty);
         }
-        let mnemonic = Mnemonic::parse_in_normalized(Language::English, &words).map_err(phrase_error)?;
+        let mnemonic =
+            Mnemonic::parse_in_normalized(Language::English, &words).map_err(phrase_error)?;
         let seed = Zeroizing::new(mnemonic.to_seed_normalized(""));
         Ok(Self(Secret::derive(seed.as_slice(), MASTER_SALT, b"")))
     }
@@ -158,8 +159,8 @@ impl MasterKey {
     pub fn generate_phrase() -> Result<Zeroizing<String>, KeyError> {
         let mut entropy = Zeroizing::new([0; PHRASE_ENTROPY_BYTES]);
         getrandom::fill(entropy.as_mut_slice()).map_err(|_| KeyError::NoRandomness)?;
-        let mnemonic =
-            Mnemonic::from_entropy_in(Language::English, entropy.as_slice()).map_err(phrase_error)?;
+        let mnemonic = Mnemonic::from_entropy_in(Language::English, entropy.as_slice())
+            .map_err(phrase_error)?;
         let mut phrase = Zeroizing::new(String::with_capacity(MAX_KEY_FILE_BYTES));
         for word in mnemonic.words() {
             if !phrase.is_empty() {
@@ -387,7 +388,9 @@ mod tests {
         assert_eq!(error(b"abandon about"), KeyError::WordCount(2));
         assert_eq!(error(PHRASE.replace("about", "sesame").as_bytes()), KeyError::UnknownWord(12));
         assert_eq!(error(PHRASE.replace("about", "abandon").as_bytes()), KeyError::Checksum);
-        assert!(!error(PHRASE.replace("about", "sesame").as_bytes()).to_string().contains("sesame"));
+        assert!(
+            !error(PHRASE.replace("about", "sesame").as_bytes()).to_string().contains("sesame")
+        );
     }
 
     #[test]

@@ -1,0 +1,363 @@
+//! The blob store: contents as encrypted files, each entered in the database.
+//!
+//! The order of steps is what makes it safe (design, section 5.2). A put writes to `blobs/.tmp/`,
+//! syncs, renames to the final name, syncs the folder, and then commits the row: a row never points at
+//! a missing file. A removal commits the end of the row, with the hash in `blob_unlinks`, and then
+//! unlinks the file: a file is unlinked only when it is known to be rubbish. Both hold the
+//! [lock](locks) on the hash throughout; it belongs to the job on its thread, not to the call, which
+//! ends when its client hangs up.
+
+pub mod format;
+mod locks;
+mod temporary;
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use osnova_storage_api::ApiError;
+use osnova_storage_api::blobs::BlobPut;
+use osnova_storage_api::wire::{BlobHash, Deleted, Name, UnsignedInteger};
+
+use crate::caller::Caller;
+use crate::db::blobs::{self, Holding, Written};
+use crate::db::{Database, Tx};
+use crate::error::{Result, StoreError};
+use crate::health::{Cause, Health};
+use crate::layout::{Layout, sync_dir};
+use crate::vault::keys::KeySet;
+use format::{AnyBlob, AnyRange, FormatError, SealError, seal_stream};
+use locks::HashLocks;
+use temporary::Temporary;
+
+/// About how many bytes the row of a content takes in the database.
+const ROW_WEIGHT: usize = 512;
+/// Free space is looked at again after this many bytes of a put.
+const RESERVE_CHECK_BYTES: u64 = 16 << 20;
+
+/// The bounds of the blob store.
+#[derive(Debug, Clone, Copy)]
+pub struct BlobLimits {
+    /// How many bytes all contents may take on disk.
+    pub limit_bytes: u64,
+    /// Puts are refused where less than this is free, so that records and deletes still commit.
+    pub disk_reserve_bytes: u64,
+}
+
+impl Default for BlobLimits {
+    fn default() -> Self {
+        Self { limit_bytes: 10 << 30, disk_reserve_bytes: 256 << 20 }
+    }
+}
+
+/// What is said of a content that is put.
+#[derive(Debug, Clone)]
+pub struct PutBlob {
+    /// What the caller says of it.
+    pub holding: Holding,
+    /// Refuse it unless this is its hash.
+    pub expected_hash: Option<BlobHash>,
+}
+
+/// The contents of a data root.
+pub struct BlobStore {
+    layout: Layout,
+    locks: HashLocks,
+    limits: BlobLimits,
+    health: Health,
+}
+
+impl BlobStore {
+    /// The blob store of a data root that has been [prepared](Layout::prepare).
+    pub fn new(layout: Layout, limits: BlobLimits, health: Health) -> Self {
+        Self { layout, locks: HashLocks::default(), limits, health }
+    }
+
+    /// The bounds of the store.
+    pub fn limits(&self) -> &BlobLimits {
+        &self.limits
+    }
+
+    /// Stores what `source` holds to its end. Blocks on disk; memory does not grow with the content.
+    ///
+    /// # Errors
+    /// `validation_error` where the hash is not the one expected, `quota_exceeded`,
+    /// [`StoreError::DiskFull`], IO errors of the files and of `source`. Nothing is stored then.
+    pub fn put(
+        &self,
+        db: &Database,
+        keys: &KeySet,
+        caller: &Caller,
+        source: &mut dyn Read,
+        put: &PutBlob,
+    ) -> Result<BlobPut> {
+        let used = db.read(blobs::stored_bytes)?;
+        let room = self.limits.limit_bytes.saturating_sub(used);
+        let temporary = Temporary::create(&self.layout.blobs_tmp())?;
+        let mut source = ReserveGuard { source, store: self, until_check: 0 };
+        let sealed = seal_stream(&mut source, temporary.file(), keys, room)
+            .map_err(|error| self.seal_error(error))?;
+        let written = Written {
+            hash: BlobHash::new(sealed.sha256),
+            size: sealed.size,
+            stored_size: sealed.stored_size,
+            codec: 0,
+        };
+        if put.expected_hash.is_some_and(|expected| expected != written.hash) {
+            return Err(StoreError::Refused(ApiError::field(
+                "expectedHash",
+                "is not the hash of the content",
+            )));
+        }
+        let created = self.enter(db, caller, temporary, written, &put.holding)?;
+        Ok(BlobPut { hash: written.hash, size: UnsignedInteger(written.size), created })
+    }
+
+    /// Gives a sealed file its name and its row, or drops it where the content is there already.
+    fn enter(
+        &self,
+        db: &Database,
+        caller: &Caller,
+        temporary: Temporary,
+        written: Written,
+        holding: &Holding,
+    ) -> Result<bool> {
+        let Written { hash, .. } = written;
+        let here = db.read(|reader| blobs::is_stored(reader, &hash))?;
+        // A component must not learn from the time a put takes whether another holds the content, so
+        // its file is synced before it is looked at again.
+        if !here || !caller.is_owner() {
+            temporary.sync()?;
+        }
+        let _lock = self.locks.lock(hash);
+        let path = self.layout.blob(&hash);
+        let stored = db.read(|reader| blobs::is_stored(reader, &hash))?;
+        let mut renamed = false;
+        if !stored {
+            if here {
+                // It was removed between the two looks: the file counts after all.
+                temporary.sync()?;
+            }
+            temporary.rename(&path)?;
+            renamed = true;
+            sync_dir(&self.layout.blobs())?;
+        }
+        let operation = {
+            let (caller, holding) = (caller.clone(), holding.clone());
+            let limit = self.limits.limit_bytes;
+            move |tx: &Tx<'_>| blobs::insert(tx, &caller, &written, &holding, limit)
+        };
+        let outcome = db.write(ROW_WEIGHT, operation);
+        if let Err(error) = &outcome
+            && renamed
+            && !matches!(error, StoreError::OutcomeUnknown)
+        {
+            // The row is certainly not there, the name is ours and locked: the file is rubbish.
+            self.unlink(&hash);
+        }
+        outcome
+    }
+
+    fn seal_error(&self, error: SealError) -> StoreError {
+        let io = |what: &str, source: io::Error| {
+            if source.kind() == io::ErrorKind::StorageFull {
+                self.health.note(Cause::BlobsFull, "blobs can't be put: the disk is nearly full");
+                StoreError::DiskFull(what.to_owned())
+            } else {
+                StoreError::Io { what: what.to_owned(), source }
+            }
+        };
+        match error {
+            SealError::Source(source) => io("reading the content", source),
+            SealError::Output(source) => io("writing a blob file", source),
+            SealError::System(source) => io("sealing", source),
+            SealError::TooLarge { .. } => blobs::store_is_full(),
+        }
+    }
+
+    /// Whether there is room on the disk for blobs.
+    fn check_reserve(&self) -> io::Result<()> {
+        let stat = rustix::fs::statvfs(self.layout.root())?;
+        if stat.f_bavail.saturating_mul(stat.f_frsize) < self.limits.disk_reserve_bytes {
+            return Err(io::Error::from(io::ErrorKind::StorageFull));
+        }
+        self.health.clear(Cause::BlobsFull);
+        Ok(())
+    }
+
+    /// Opens a content that the caller can see.
+    ///
+    /// # Errors
+    /// `not_found`; [`StoreError::Damaged`] where its file is missing or does not authenticate.
+    pub fn open(
+        &self,
+        db: &Database,
+        keys: &KeySet,
+        caller: &Caller,
+        hash: &BlobHash,
+    ) -> Result<OpenBlob> {
+        let params = osnova_storage_api::blobs::HashParams { hash: *hash };
+        let stat = db.read(|reader| blobs::stat(reader, caller, &params))?;
+        let opened = self.open_file(keys, hash);
+        if matches!(opened, Err(StoreError::Damaged(_))) {
+            // Someone may have deleted it between the look and the opening.
+            db.read(|reader| blobs::stat(reader, caller, &params))?;
+            self.health.note(Cause::BlobDamaged, "a blob file is missing or damaged");
+        }
+        Ok(OpenBlob { blob: opened?, hash: *hash, content_type: stat.content_type })
+    }
+
+    fn open_file(&self, keys: &KeySet, hash: &BlobHash) -> Result<AnyBlob<Arc<File>>> {
+        let path = self.layout.blob(hash);
+        let file = File::open(&path).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => {
+                StoreError::Damaged(format!("the file {} is missing", path.display()))
+            }
+            _ => StoreError::io("open", &path, source),
+        })?;
+        AnyBlob::open(Arc::new(file), hash.as_bytes(), &[keys]).map_err(|error| match error {
+            FormatError::Io(source) => StoreError::io("read", &path, source),
+            other => StoreError::Damaged(format!("{}: {other}", path.display())),
+        })
+    }
+
+    /// Whether these keys open what is stored: tried on one file, where there is any.
+    pub(crate) fn keys_fit(&self, db: &Database, keys: &KeySet) -> Result<bool> {
+        let sample = match db.read(blobs::any_content)? {
+            Some(hash) => Some(hash),
+            None => self.any_file()?,
+        };
+        let Some(hash) = sample else { return Ok(true) };
+        let path = self.layout.blob(&hash);
+        let file = File::open(&path).map_err(|source| StoreError::io("open", &path, source))?;
+        match AnyBlob::open(Arc::new(file), hash.as_bytes(), &[keys]) {
+            Ok(_) => Ok(true),
+            Err(FormatError::Io(source)) => Err(StoreError::io("read", &path, source)),
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// A file with the name of a content, whether or not it has a row.
+    fn any_file(&self) -> Result<Option<BlobHash>> {
+        let folder = self.layout.blobs();
+        let entries =
+            fs::read_dir(&folder).map_err(|source| StoreError::io("list", &folder, source))?;
+        for entry in entries {
+            let entry = entry.map_err(|source| StoreError::io("list", &folder, source))?;
+            let name = entry.file_name();
+            let hash = name.to_str().and_then(|name| name.strip_suffix(".enc")?.parse().ok());
+            if hash.is_some() {
+                return Ok(hash);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Drops what the caller holds of a content, and the content where nobody holds it then.
+    ///
+    /// # Errors
+    /// `conflict`, reason `referenced`, while a record names it.
+    pub fn delete(&self, db: &Database, caller: &Caller, hash: &BlobHash) -> Result<Deleted> {
+        let _lock = self.locks.lock(*hash);
+        let (by, what) = (caller.clone(), *hash);
+        let removal = db.write(ROW_WEIGHT, move |tx| blobs::remove(tx, &by, &what))?;
+        if removal.unlink && self.unlink(hash) {
+            let gone = [*hash];
+            db.write(ROW_WEIGHT, move |tx| blobs::strike_unlinks(tx, &gone))?;
+        }
+        Ok(removal.answer)
+    }
+
+    /// Removes a file that is known to be rubbish; true where it is gone.
+    fn unlink(&self, hash: &BlobHash) -> bool {
+        let path = self.layout.blob(hash);
+        match fs::remove_file(&path) {
+            Ok(()) => true,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+            Err(error) => {
+                tracing::warn!(%error, path = %path.display(), "a removed blob's file is still there");
+                false
+            }
+        }
+    }
+
+    /// After a start: removes what the last run left half done. Never looks at all blobs.
+    ///
+    /// # Errors
+    /// Where the database or the folders can't be read or written.
+    pub fn recover(&self, db: &Database) -> Result<()> {
+        let temporaries = temporary::remove_all(&self.layout.blobs_tmp())?;
+        let rubbish = db.read(blobs::unlinks)?;
+        let gone: Vec<BlobHash> = rubbish.into_iter().filter(|hash| self.unlink(hash)).collect();
+        let unlinked = gone.len();
+        if unlinked > 0 {
+            db.write(ROW_WEIGHT, move |tx| blobs::strike_unlinks(tx, &gone))?;
+        }
+        if temporaries + unlinked > 0 {
+            self.health.note(
+                Cause::Recovered,
+                format!(
+                    "cleaned up at start: {temporaries} unfinished blobs, {unlinked} deleted ones"
+                ),
+            );
+        }
+        Ok(())
+    }
+}
+
+/// A content opened for reading. It stays readable when it is deleted meanwhile.
+pub struct OpenBlob {
+    blob: AnyBlob<Arc<File>>,
+    hash: BlobHash,
+    content_type: Option<Name>,
+}
+
+impl OpenBlob {
+    /// Its hash.
+    pub fn hash(&self) -> &BlobHash {
+        &self.hash
+    }
+
+    /// Its size in bytes.
+    pub fn size(&self) -> u64 {
+        self.blob.plaintext_len()
+    }
+
+    /// What the caller said it is.
+    pub fn content_type(&self) -> Option<&Name> {
+        self.content_type.as_ref()
+    }
+
+    /// A reader of `length` bytes from `offset` on, fewer where the content ends before. It touches
+    /// only the chunks it needs, and answers only what authenticates.
+    ///
+    /// # Errors
+    /// `validation_error` where `offset` lies behind the end.
+    pub fn range(&self, offset: u64, length: u64) -> Result<AnyRange<Arc<File>>> {
+        self.blob.range(offset, length).map_err(|error| match error {
+            FormatError::OutOfRange { .. } => {
+                StoreError::Refused(ApiError::field("offset", "lies behind the end of the content"))
+            }
+            other => other.into(),
+        })
+    }
+}
+
+/// Passes content through, and stops it when the disk is nearly full.
+struct ReserveGuard<'a> {
+    source: &'a mut dyn Read,
+    store: &'a BlobStore,
+    until_check: u64,
+}
+
+impl Read for ReserveGuard<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.until_check == 0 {
+            self.store.check_reserve()?;
+            self.until_check = RESERVE_CHECK_BYTES;
+        }
+        let read = self.source.read(buffer)?;
+        self.until_check = self.until_check.saturating_sub(read as u64);
+        Ok(read)
+    }
+}

@@ -1,0 +1,485 @@
+//! `blob_contents`, `blob_holders`, `blob_references`, `blob_unlinks`: which contents there are, who
+//! holds them, which records name them, and which files are rubbish.
+//!
+//! These operations know rows only. Content rows appear ([`insert`]) and vanish ([`remove`]) only
+//! under the lock on the hash, which the [blob store](crate::blob) holds around them; record
+//! operations only add and drop references.
+
+mod list;
+
+use std::collections::BTreeMap;
+
+use osnova_storage_api::blobs::{BlobStat, BlobUsage, BlobsPresent, HasParams, HashParams};
+use osnova_storage_api::wire::{
+    BlobHash, Deleted, JsonText, Name, Role, Timestamp, UnsignedInteger,
+};
+use osnova_storage_api::{ApiError, ConflictReason, ErrorCode};
+use rusqlite::{OptionalExtension, Row};
+
+pub use list::list;
+
+use super::columns;
+use super::tx::{Reader, Tx};
+use crate::caller::Caller;
+use crate::error::{Result, StoreError};
+
+/// What the owner sees of a content: all there are. Name and type are the owner's own where he holds
+/// it, else those of the first who does ('' sorts before every component).
+macro_rules! select_as_owner {
+    ($rest:literal) => {
+        concat!(
+            "SELECT contents.hash, contents.size, holders.content_type, holders.name,
+                    holders.metadata_json,
+                    EXISTS (SELECT 1 FROM blob_holders AS any_holder
+                            WHERE any_holder.content_id = contents.content_id AND any_holder.pinned),
+                    contents.created_at,
+                    (SELECT count(*) FROM blob_references AS named
+                     WHERE named.content_id = contents.content_id),
+                    contents.stored_size, contents.codec
+             FROM blob_contents AS contents
+             LEFT JOIN blob_holders AS holders ON holders.content_id = contents.content_id
+               AND holders.holder = (SELECT min(holder) FROM blob_holders AS first
+                                     WHERE first.content_id = contents.content_id) ",
+            $rest
+        )
+    };
+}
+use select_as_owner;
+
+/// What a component sees of a content: its own holder's row.
+macro_rules! select_as_holder {
+    ($rest:literal) => {
+        concat!(
+            "SELECT holders.hash, contents.size, holders.content_type, holders.name,
+                    holders.metadata_json, holders.pinned, holders.created_at,
+                    (SELECT count(*) FROM blob_references AS named
+                     WHERE named.content_id = contents.content_id
+                       AND named.namespace IN ('components', 'applications')),
+                    NULL, NULL
+             FROM blob_holders AS holders JOIN blob_contents AS contents USING (content_id) ",
+            $rest
+        )
+    };
+}
+use select_as_holder;
+
+fn stat_from_row(row: &Row<'_>) -> rusqlite::Result<BlobStat> {
+    Ok(BlobStat {
+        hash: columns::hash(row, 0)?,
+        size: UnsignedInteger(row.get(1)?),
+        content_type: columns::optional_text(row, 2)?,
+        name: columns::optional_text(row, 3)?,
+        metadata: columns::optional_json(row, 4)?,
+        pinned: row.get(5)?,
+        created_at: Timestamp(row.get(6)?),
+        references: UnsignedInteger(row.get(7)?),
+        stored_size: row.get::<_, Option<u64>>(8)?.map(UnsignedInteger),
+        codec: row.get::<_, Option<u8>>(9)?.map(|codec| codec_name(codec).to_owned()),
+    })
+}
+
+fn codec_name(codec: u8) -> &'static str {
+    match codec {
+        0 => "none",
+        1 => "zstd",
+        _ => "unknown",
+    }
+}
+
+fn not_found() -> StoreError {
+    StoreError::not_found("blob")
+}
+
+/// What is known of a content that the caller can see.
+///
+/// # Errors
+/// `not_found`.
+pub fn stat(reader: Reader<'_>, caller: &Caller, params: &HashParams) -> Result<BlobStat> {
+    let hash = params.hash.as_bytes();
+    let connection = reader.connection();
+    let found = match caller {
+        Caller::Owner => connection
+            .prepare_cached(select_as_owner!("WHERE contents.hash = ?1"))?
+            .query_row([hash], stat_from_row),
+        Caller::Component { id, .. } => connection
+            .prepare_cached(select_as_holder!("WHERE holders.holder = ?1 AND holders.hash = ?2"))?
+            .query_row((id.as_str(), hash), stat_from_row),
+    };
+    found.optional()?.ok_or_else(not_found)
+}
+
+/// Which of many contents the caller can see.
+///
+/// # Errors
+/// Where the database can't be read.
+pub fn has(reader: Reader<'_>, caller: &Caller, params: &HasParams) -> Result<BlobsPresent> {
+    let seen = |hash: &BlobHash| Ok(visible_content(reader, caller, hash)?.is_some());
+    let present = params.hashes.iter().map(seen).collect::<Result<_>>()?;
+    Ok(BlobsPresent { present })
+}
+
+/// The row of a content that the caller can see: for the owner any, for a component what it holds.
+fn visible_content(reader: Reader<'_>, caller: &Caller, hash: &BlobHash) -> Result<Option<i64>> {
+    let connection = reader.connection();
+    let found = match caller {
+        Caller::Owner => connection
+            .prepare_cached("SELECT content_id FROM blob_contents WHERE hash = ?1")?
+            .query_row([hash.as_bytes()], |row| row.get(0)),
+        Caller::Component { id, .. } => connection
+            .prepare_cached("SELECT content_id FROM blob_holders WHERE holder = ?1 AND hash = ?2")?
+            .query_row((id.as_str(), hash.as_bytes()), |row| row.get(0)),
+    };
+    Ok(found.optional()?)
+}
+
+/// How much the caller holds; for the owner, how much there is.
+///
+/// # Errors
+/// Where the database can't be read.
+pub fn usage(reader: Reader<'_>, caller: &Caller, limit_bytes: u64) -> Result<BlobUsage> {
+    let (what, holder) = match caller {
+        Caller::Owner => ("contents", ""),
+        Caller::Component { id, .. } => ("held", id.as_str()),
+    };
+    let total = total(reader, what, holder)?;
+    let for_owner = |value: u64| caller.is_owner().then_some(UnsignedInteger(value));
+    Ok(BlobUsage {
+        count: UnsignedInteger(total.count),
+        bytes: UnsignedInteger(total.bytes),
+        stored_bytes: for_owner(total.stored_bytes),
+        limit_bytes: for_owner(limit_bytes),
+    })
+}
+
+#[derive(Default)]
+struct Total {
+    count: u64,
+    bytes: u64,
+    stored_bytes: u64,
+}
+
+fn total(reader: Reader<'_>, what: &str, holder: &str) -> Result<Total> {
+    let found = reader
+        .connection()
+        .prepare_cached(
+            "SELECT count, bytes, stored_bytes FROM totals WHERE what = ?1 AND holder = ?2",
+        )?
+        .query_row((what, holder), |row| {
+            Ok(Total { count: row.get(0)?, bytes: row.get(1)?, stored_bytes: row.get(2)? })
+        })
+        .optional()?;
+    Ok(found.unwrap_or_default())
+}
+
+/// How many bytes all contents take on disk.
+///
+/// # Errors
+/// Where the database can't be read.
+pub(crate) fn stored_bytes(reader: Reader<'_>) -> Result<u64> {
+    Ok(total(reader, "contents", "")?.stored_bytes)
+}
+
+fn add_to_total(
+    tx: &Tx<'_>,
+    (what, holder): (&str, &str),
+    sign: i64,
+    size: u64,
+    stored_size: u64,
+) -> Result<()> {
+    tx.connection()
+        .prepare_cached(
+            "INSERT INTO totals (what, holder, count, bytes, stored_bytes)
+             VALUES (?1, ?2, ?3, ?3 * ?4, ?3 * ?5)
+             ON CONFLICT (what, holder) DO UPDATE SET count = count + excluded.count,
+               bytes = bytes + excluded.bytes, stored_bytes = stored_bytes + excluded.stored_bytes",
+        )?
+        .execute((what, holder, sign, size, stored_size))?;
+    Ok(())
+}
+
+/// What a caller says of a content when he puts it.
+#[derive(Debug, Clone)]
+pub struct Holding {
+    /// What to call it.
+    pub name: Option<Name>,
+    /// What it is.
+    pub content_type: Option<Name>,
+    /// What else to say of it.
+    pub metadata: Option<JsonText>,
+    /// Whether it stays until the caller deletes it.
+    pub pinned: bool,
+}
+
+/// A content as it was written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Written {
+    pub(crate) hash: BlobHash,
+    pub(crate) size: u64,
+    pub(crate) stored_size: u64,
+    pub(crate) codec: u8,
+}
+
+/// Whether a content is stored, whoever holds it. For the blob store, under the lock on the hash.
+pub(crate) fn is_stored(reader: Reader<'_>, hash: &BlobHash) -> Result<bool> {
+    Ok(visible_content(reader, &Caller::Owner, hash)?.is_some())
+}
+
+/// Enters a content whose file lies at its place, unless it is there already, and makes the caller a
+/// holder of it. True where the caller did not hold it before.
+///
+/// # Errors
+/// `quota_exceeded` where the store would pass its limit.
+pub(crate) fn insert(
+    tx: &Tx<'_>,
+    caller: &Caller,
+    written: &Written,
+    holding: &Holding,
+    limit_bytes: u64,
+) -> Result<bool> {
+    let known: Option<(i64, u64)> = tx
+        .connection()
+        .prepare_cached("SELECT content_id, stored_size FROM blob_contents WHERE hash = ?1")?
+        .query_row([written.hash.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let (content_id, stored_size) = match known {
+        Some(known) => known,
+        None => {
+            if stored_bytes(tx.reader())?.saturating_add(written.stored_size) > limit_bytes {
+                return Err(store_is_full());
+            }
+            add_to_total(tx, ("contents", ""), 1, written.size, written.stored_size)?;
+            tx.connection()
+                .prepare_cached("DELETE FROM blob_unlinks WHERE hash = ?1")?
+                .execute([written.hash.as_bytes()])?;
+            let content_id = tx
+                .connection()
+                .prepare_cached(
+                    "INSERT INTO blob_contents (hash, size, stored_size, codec, created_at)
+                     VALUES (?1, ?2, ?3, ?4, ?5) RETURNING content_id",
+                )?
+                .query_row(
+                    (
+                        written.hash.as_bytes(),
+                        written.size,
+                        written.stored_size,
+                        written.codec,
+                        tx.now(),
+                    ),
+                    |row| row.get(0),
+                )?;
+            (content_id, written.stored_size)
+        }
+    };
+    let held: bool = tx
+        .connection()
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM blob_holders WHERE content_id = ?1 AND holder = ?2)",
+        )?
+        .query_row((content_id, caller.holder()), |row| row.get(0))?;
+    hold(tx, caller, content_id, &written.hash, holding)?;
+    if !held {
+        add_to_total(tx, ("held", caller.holder()), 1, written.size, stored_size)?;
+    }
+    Ok(!held)
+}
+
+/// The refusal of a put that would take the store past its limit.
+pub(crate) fn store_is_full() -> StoreError {
+    StoreError::Refused(ApiError::new(
+        ErrorCode::QuotaExceeded,
+        "the blob store is full: delete blobs, or raise blobs.limit_bytes",
+    ))
+}
+
+fn hold(
+    tx: &Tx<'_>,
+    caller: &Caller,
+    content_id: i64,
+    hash: &BlobHash,
+    holding: &Holding,
+) -> Result<()> {
+    tx.connection()
+        .prepare_cached(
+            "INSERT INTO blob_holders (content_id, holder, hash, name, content_type, metadata_json,
+               pinned, created_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+             ON CONFLICT (content_id, holder) DO UPDATE SET name = excluded.name,
+               content_type = excluded.content_type, metadata_json = excluded.metadata_json,
+               pinned = excluded.pinned",
+        )?
+        .execute((
+            content_id,
+            caller.holder(),
+            hash.as_bytes(),
+            holding.name.as_ref().map(Name::as_str),
+            holding.content_type.as_ref().map(Name::as_str),
+            holding.metadata.as_ref().map(JsonText::get),
+            holding.pinned,
+            tx.now(),
+        ))?;
+    Ok(())
+}
+
+/// Pins a content for the caller. The owner becomes a holder of what he did not hold.
+///
+/// # Errors
+/// `not_found`.
+pub fn pin(tx: &Tx<'_>, caller: &Caller, params: &HashParams) -> Result<BlobStat> {
+    let before = stat(tx.reader(), caller, params)?;
+    if set_pinned(tx, caller, &params.hash, true)? == 0 {
+        let content_id =
+            visible_content(tx.reader(), caller, &params.hash)?.ok_or_else(not_found)?;
+        let holding = Holding {
+            name: before.name,
+            content_type: before.content_type,
+            metadata: before.metadata,
+            pinned: true,
+        };
+        hold(tx, caller, content_id, &params.hash, &holding)?;
+        let stored_size = before.stored_size.map_or(0, |size| size.0);
+        add_to_total(tx, ("held", caller.holder()), 1, before.size.0, stored_size)?;
+    }
+    stat(tx.reader(), caller, params)
+}
+
+/// Takes the caller's pin off a content.
+///
+/// # Errors
+/// `not_found`.
+pub fn unpin(tx: &Tx<'_>, caller: &Caller, params: &HashParams) -> Result<BlobStat> {
+    set_pinned(tx, caller, &params.hash, false)?;
+    stat(tx.reader(), caller, params)
+}
+
+fn set_pinned(tx: &Tx<'_>, caller: &Caller, hash: &BlobHash, pinned: bool) -> Result<usize> {
+    let changed = tx
+        .connection()
+        .prepare_cached("UPDATE blob_holders SET pinned = ?3 WHERE holder = ?1 AND hash = ?2")?
+        .execute((caller.holder(), hash.as_bytes(), pinned))?;
+    Ok(changed)
+}
+
+/// What is left to do after [`remove`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Removal {
+    /// The answer to the caller.
+    pub(crate) answer: Deleted,
+    /// The content's row is gone: its file is rubbish once this is committed.
+    pub(crate) unlink: bool,
+}
+
+/// Drops what the caller holds of a content (for the owner: what everyone holds), and its row where
+/// nobody holds it then.
+///
+/// # Errors
+/// `conflict`, reason `referenced`, while a record names it.
+pub(crate) fn remove(tx: &Tx<'_>, caller: &Caller, hash: &BlobHash) -> Result<Removal> {
+    let Some(content_id) = visible_content(tx.reader(), caller, hash)? else {
+        return Ok(Removal { answer: Deleted { deleted: false }, unlink: false });
+    };
+    let holders = naming_records(tx, caller, content_id)?;
+    if !holders.is_empty() {
+        let mut error =
+            ApiError::conflict(ConflictReason::Referenced, "records still name this content");
+        error.data.holders = Some(holders);
+        return Err(StoreError::Refused(error));
+    }
+    let (size, stored_size): (u64, u64) = tx
+        .connection()
+        .prepare_cached("SELECT size, stored_size FROM blob_contents WHERE content_id = ?1")?
+        .query_row([content_id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let dropped: Vec<String> = tx
+        .connection()
+        .prepare_cached(
+            "DELETE FROM blob_holders WHERE content_id = ?1 AND (?2 OR holder = ?3) RETURNING holder",
+        )?
+        .query_map((content_id, caller.is_owner(), caller.holder()), |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    for holder in &dropped {
+        add_to_total(tx, ("held", holder), -1, size, stored_size)?;
+    }
+    let held: bool = tx
+        .connection()
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM blob_holders WHERE content_id = ?1)")?
+        .query_row([content_id], |row| row.get(0))?;
+    if !held {
+        tx.connection()
+            .prepare_cached("INSERT OR IGNORE INTO blob_unlinks (hash) VALUES (?1)")?
+            .execute([hash.as_bytes()])?;
+        tx.connection()
+            .prepare_cached("DELETE FROM blob_contents WHERE content_id = ?1")?
+            .execute([content_id])?;
+        add_to_total(tx, ("contents", ""), -1, size, stored_size)?;
+    }
+    Ok(Removal { answer: Deleted { deleted: true }, unlink: !held })
+}
+
+/// The records that name a content, as far as the caller may see them. One that he may not see still
+/// holds the content, under no name.
+fn naming_records(tx: &Tx<'_>, caller: &Caller, content_id: i64) -> Result<Vec<String>> {
+    let mut statement = tx.connection().prepare_cached(
+        "SELECT DISTINCT namespace, record_key FROM blob_references WHERE content_id = ?1 LIMIT 100",
+    )?;
+    let rows = statement.query_map([content_id], |row| {
+        let (namespace, key): (String, String) = (row.get(0)?, row.get(1)?);
+        let shared = matches!(namespace.as_str(), "components" | "applications");
+        Ok(if caller.is_owner() || shared { format!("{namespace}/{key}") } else { namespace })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Makes these the contents that a record names, in place of those it named before.
+///
+/// # Errors
+/// `conflict`, reason `foreign_key`, for a content that the caller can't see, absent or not.
+pub(crate) fn set_references(
+    tx: &Tx<'_>,
+    caller: &Caller,
+    namespace: &str,
+    key: &str,
+    named: &BTreeMap<Role, BlobHash>,
+) -> Result<()> {
+    tx.connection()
+        .prepare_cached("DELETE FROM blob_references WHERE namespace = ?1 AND record_key = ?2")?
+        .execute((namespace, key))?;
+    for (role, hash) in named {
+        let content_id = visible_content(tx.reader(), caller, hash)?
+            .ok_or_else(|| StoreError::foreign_key("the record names a blob that is not there"))?;
+        tx.connection()
+            .prepare_cached(
+                "INSERT INTO blob_references (namespace, record_key, role, content_id)
+                 VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute((namespace, key, role.as_str(), content_id))?;
+    }
+    Ok(())
+}
+
+/// The files that are known to be rubbish: no content has their hash.
+pub(crate) fn unlinks(reader: Reader<'_>) -> Result<Vec<BlobHash>> {
+    let mut statement = reader.connection().prepare_cached(
+        "SELECT hash FROM blob_unlinks
+         WHERE hash NOT IN (SELECT hash FROM blob_contents) LIMIT 10000",
+    )?;
+    let rows = statement.query_map([], |row| columns::hash(row, 0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Strikes off files that are gone.
+pub(crate) fn strike_unlinks(tx: &Tx<'_>, gone: &[BlobHash]) -> Result<()> {
+    for hash in gone {
+        tx.connection()
+            .prepare_cached("DELETE FROM blob_unlinks WHERE hash = ?1")?
+            .execute([hash.as_bytes()])?;
+    }
+    Ok(())
+}
+
+/// One content that is stored, if there is any: a key can be tried on its file.
+pub(crate) fn any_content(reader: Reader<'_>) -> Result<Option<BlobHash>> {
+    let found = reader
+        .connection()
+        .query_row("SELECT hash FROM blob_contents LIMIT 1", [], |row| columns::hash(row, 0))
+        .optional()?;
+    Ok(found)
+}

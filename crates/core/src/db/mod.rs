@@ -1,0 +1,292 @@
+//! The database: records in SQLite.
+//!
+//! One writer thread commits many calls at once ([`writer`]), a pool of read-only connections serves
+//! readers, another thread checkpoints ([`checkpoint`]). Each table has a module with its SQL and its
+//! operations, which know neither who runs them nor when they are committed.
+
+pub mod blobs;
+mod checkpoint;
+mod columns;
+pub mod components;
+mod connection;
+mod deferred;
+mod feed;
+pub(crate) mod meta;
+pub mod migrations;
+mod page;
+pub mod preferences;
+mod queue;
+pub mod requests;
+pub mod schema;
+mod semver;
+mod tx;
+mod writer;
+
+use std::cell::Cell;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use r2d2_sqlite::SqliteConnectionManager;
+
+pub use queue::{Job, QueueLimits};
+pub use tx::{Reader, Tx};
+
+use crate::clock::Clock;
+use crate::error::{OpenError, Result, StoreError};
+use crate::health::{Cause, Health};
+use crate::layout::Layout;
+use migrations::MigrationError;
+
+/// How a database is opened.
+#[derive(Debug, Clone)]
+pub struct DatabaseOptions {
+    /// The bounds of the writer's queue.
+    pub queue: QueueLimits,
+    /// Connections that read at the same time.
+    pub readers: u32,
+    /// How large the database may grow, in bytes.
+    pub limit_bytes: Option<u64>,
+    /// How large the WAL may grow before a warning stands, in bytes.
+    pub wal_limit_bytes: u64,
+}
+
+impl Default for DatabaseOptions {
+    fn default() -> Self {
+        Self {
+            queue: QueueLimits::default(),
+            readers: 8,
+            limit_bytes: None,
+            wal_limit_bytes: 256 << 20,
+        }
+    }
+}
+
+/// The open database.
+pub struct Database {
+    queue: Arc<queue::Queue>,
+    deferred: Arc<deferred::Deferred>,
+    wal: Arc<checkpoint::WalWatch>,
+    pool: r2d2::Pool<SqliteConnectionManager>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    root_id: [u8; meta::LENGTH],
+    path: PathBuf,
+}
+
+impl Database {
+    /// Opens the database of a data root, brings it to the latest version, and starts its threads.
+    ///
+    /// # Errors
+    /// [`OpenError::Unusable`] where it is newer than this program, not ours, or damaged; it is then
+    /// untouched.
+    pub fn open(
+        layout: &Layout,
+        options: &DatabaseOptions,
+        clock: Arc<dyn Clock>,
+        health: Health,
+    ) -> std::result::Result<Self, OpenError> {
+        let path = layout.database();
+        let unusable = |why: String| OpenError::Unusable { root: layout.root().to_owned(), why };
+        if !connection::sqlite_is_recent() {
+            return Err(unusable(format!("SQLite {} is too old", rusqlite::version())));
+        }
+        let refused = |error: rusqlite::Error| match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::NotADatabase | rusqlite::ErrorCode::DatabaseCorrupt) => {
+                unusable(format!("the database is damaged: {error}"))
+            }
+            _ => OpenError::from(error),
+        };
+        let mut connection = connection::open_writer(&path).map_err(refused)?;
+        let applied = migrations::migrate(&mut connection, migrations::latest(), clock.now())
+            .map_err(|error| match error {
+                MigrationError::Sqlite(error) => refused(error),
+                other => unusable(other.to_string()),
+            })?;
+        if !applied.is_empty() {
+            tracing::info!(versions = ?applied, "the database was migrated");
+        }
+        if let Some(bytes) = options.limit_bytes {
+            connection.pragma_update(None, "max_page_count", bytes / 4096).map_err(refused)?;
+        }
+        let transaction = connection.transaction().map_err(refused)?;
+        let root_id = meta::root_id(&transaction)?;
+        let first_seq = feed::begin_range(&transaction, clock.now()).map_err(refused)?;
+        transaction.commit().map_err(refused)?;
+        checkpoint::count_pages(&connection);
+
+        let pool = r2d2::Pool::builder()
+            .max_size(options.readers)
+            .min_idle(Some(1))
+            .test_on_check_out(false)
+            .connection_timeout(Duration::from_secs(10))
+            .error_handler(Box::new(r2d2::NopErrorHandler))
+            .build(
+                SqliteConnectionManager::file(&path)
+                    .with_flags(connection::reader_flags())
+                    .with_init(|connection| connection::configure(connection)),
+            )
+            .map_err(|error| StoreError::Internal(format!("no reader can be opened: {error}")))?;
+
+        let queue = Arc::new(queue::Queue::new(options.queue));
+        let deferred = Arc::new(deferred::Deferred::default());
+        let wal = Arc::new(checkpoint::WalWatch::new(options.wal_limit_bytes));
+        let writer = writer::Writer {
+            connection,
+            queue: Arc::clone(&queue),
+            deferred: Arc::clone(&deferred),
+            clock,
+            health,
+            wal: Arc::clone(&wal),
+            next_seq: Cell::new(first_seq),
+            feed_pruner: feed::Pruner::new(),
+            request_pruner: requests::Pruner::new(),
+            must_truncate: false,
+        };
+        let checkpointer = connection::open_writer(&path).map_err(refused)?;
+        let watch = Arc::clone(&wal);
+        let threads = vec![
+            spawn("db-writer", move || writer.run())?,
+            spawn("db-checkpoint", move || checkpoint::thread(&checkpointer, &watch))?,
+        ];
+        Ok(Self { queue, deferred, wal, pool, threads: Mutex::new(threads), root_id, path })
+    }
+
+    /// The random id of this data root.
+    pub fn root_id(&self) -> &[u8; meta::LENGTH] {
+        &self.root_id
+    }
+
+    /// Reads with a connection of the pool, waiting for one.
+    ///
+    /// # Errors
+    /// The operation's own, or where no connection comes free.
+    pub fn read<T>(&self, operation: impl FnOnce(Reader<'_>) -> Result<T>) -> Result<T> {
+        let connection = self.pool.get().map_err(|_| {
+            StoreError::Refused(osnova_storage_api::ApiError::unavailable(
+                "too many reads are running",
+                100,
+            ))
+        })?;
+        operation(Reader::new(&connection))
+    }
+
+    /// Reads with a connection that is free now; gives the operation back where none is.
+    ///
+    /// # Errors
+    /// The operation's own.
+    pub fn try_read<T, O: FnOnce(Reader<'_>) -> Result<T>>(
+        &self,
+        operation: O,
+    ) -> std::result::Result<Result<T>, O> {
+        match self.pool.try_get() {
+            Some(connection) => Ok(operation(Reader::new(&connection))),
+            None => Err(operation),
+        }
+    }
+
+    /// Hands jobs to the writer together, in order: all of them, or none where there is no room.
+    ///
+    /// # Errors
+    /// `unavailable` where the queue is full or the store is closing; the jobs get no reply then.
+    pub fn submit(&self, jobs: Vec<Job>) -> Result<()> {
+        self.queue.push(jobs)
+    }
+
+    /// Writes, and waits on this thread until it is durable.
+    ///
+    /// # Errors
+    /// The operation's own, and those of a commit.
+    pub fn write<T: Send + 'static>(
+        &self,
+        weight: usize,
+        operation: impl Fn(&Tx<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (reply, answer) = mpsc::sync_channel(1);
+        let job = Job::new(weight, operation, move |result| {
+            // The receiver below waits for as long as the job lives.
+            let _ = reply.send(result);
+        });
+        self.submit(vec![job])?;
+        answer.recv().map_err(|_| StoreError::Internal("the writer ended".to_owned()))?
+    }
+
+    /// Notes that a component was used (deferred). The caller has seen that it exists.
+    ///
+    /// # Errors
+    /// `unavailable` where too much is pending.
+    pub(crate) fn touch_component(&self, id: &str, used_at: i64) -> Result<()> {
+        self.deferred.touch_component(id, used_at)?;
+        self.queue.deferred_is_pending();
+        Ok(())
+    }
+
+    /// Writes that wait.
+    pub fn queue_depth(&self) -> usize {
+        self.queue.depth()
+    }
+
+    /// Bytes in the WAL after the last commit.
+    pub fn wal_bytes(&self) -> u64 {
+        self.wal.bytes()
+    }
+
+    /// Whether SQLite finds the database whole; reads all of it.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] with the first thing that is wrong.
+    pub fn integrity_check(&self) -> Result<()> {
+        self.read(|reader| {
+            let verdict: String =
+                reader.connection().query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+            if verdict == "ok" { Ok(()) } else { Err(StoreError::Damaged(verdict)) }
+        })
+    }
+
+    /// Takes no more writes, runs those that wait, flushes what was deferred, empties the WAL.
+    pub fn close(&self) {
+        self.queue.close();
+        self.wal.stop();
+        let threads =
+            std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            if thread.join().is_err() {
+                tracing::error!(path = %self.path.display(), "a thread of the database panicked");
+            }
+        }
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn spawn(
+    name: &str,
+    body: impl FnOnce() + Send + 'static,
+) -> std::result::Result<JoinHandle<()>, OpenError> {
+    thread::Builder::new().name(name.to_owned()).spawn(body).map_err(|error| {
+        OpenError::Store(StoreError::Internal(format!("no thread can be started: {error}")))
+    })
+}
+
+/// Notes in the health what a read's error says of the database.
+pub(crate) fn note_read_error(health: &Health, error: &StoreError) {
+    match error {
+        StoreError::Database(cause) => match cause.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
+                health.note(Cause::DatabaseDamaged, "the database is damaged");
+            }
+            Some(rusqlite::ErrorCode::SystemIoFailure) => {
+                health.note(Cause::DatabaseIo, "reading the database failed");
+            }
+            _ => {}
+        },
+        StoreError::Damaged(_) => {
+            health.note(Cause::BlobDamaged, "a blob file is missing or damaged");
+        }
+        _ => {}
+    }
+}

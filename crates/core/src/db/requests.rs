@@ -1,0 +1,136 @@
+//! Answers kept under a caller's `requestId`, so that a call whose answer was lost may be repeated.
+//!
+//! The answer is stored in the call's own savepoint: it is there if and only if the change is.
+//! Failures are not stored, and no method whose answer holds a secret takes a `requestId`.
+
+use osnova_storage_api::wire::RequestId;
+use osnova_storage_api::{ApiError, ConflictReason};
+use rusqlite::{Connection, OptionalExtension};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+
+use super::tx::Tx;
+use crate::caller::Caller;
+use crate::error::{Result, StoreError};
+
+/// How long an answer is kept, in seconds.
+const KEPT_SECONDS: i64 = 24 * 60 * 60;
+/// How many answers are kept; the oldest go first.
+const KEPT_ROWS: u64 = 10_000;
+/// How many bytes of answers are kept; the oldest go first.
+const KEPT_BYTES: u64 = 16 << 20;
+/// The table is pruned after so many calls with a `requestId`.
+const PRUNE_AFTER_CALLS: u64 = 256;
+
+/// A call that may be repeated: its id, its method, and what it was asked.
+#[derive(Debug, Clone)]
+pub struct Request {
+    id: RequestId,
+    method: &'static str,
+    params_hash: [u8; 32],
+}
+
+impl Request {
+    /// A request with its params; they are compared by their hash.
+    ///
+    /// # Errors
+    /// Where the params can't be written as JSON.
+    pub fn new<P: Serialize>(id: RequestId, method: &'static str, params: &P) -> Result<Self> {
+        let text = serde_json::to_vec(params)
+            .map_err(|error| StoreError::Internal(format!("params can't be written: {error}")))?;
+        Ok(Self { id, method, params_hash: Sha256::digest(text).into() })
+    }
+}
+
+/// Runs `operation`, or answers what it answered when the same request was run before.
+///
+/// # Errors
+/// The operation's own; `conflict`, reason `request_reused`, where the id was used for another call.
+pub fn once<T: Serialize + DeserializeOwned>(
+    tx: &Tx<'_>,
+    caller: &Caller,
+    request: Option<&Request>,
+    operation: impl FnOnce() -> Result<T>,
+) -> Result<T> {
+    let Some(request) = request else { return operation() };
+    let known: Option<(String, [u8; 32], String)> = tx
+        .connection()
+        .prepare_cached(
+            "SELECT method, params_hash, answer FROM request_answers
+             WHERE caller = ?1 AND request_id = ?2 AND created_at > ?3",
+        )?
+        .query_row((caller.holder(), request.id.as_str(), tx.now() - KEPT_SECONDS), |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
+        .optional()?;
+    if let Some((method, params_hash, answer)) = known {
+        if method != request.method || params_hash != request.params_hash {
+            return Err(StoreError::Refused(ApiError::conflict(
+                ConflictReason::RequestReused,
+                "the requestId was used for another call",
+            )));
+        }
+        return serde_json::from_str(&answer)
+            .map_err(|error| StoreError::Damaged(format!("a kept answer can't be read: {error}")));
+    }
+    let result = operation()?;
+    let answer = serde_json::to_string(&result)
+        .map_err(|error| StoreError::Internal(format!("an answer can't be written: {error}")))?;
+    tx.connection()
+        .prepare_cached(
+            "INSERT INTO request_answers (caller, request_id, method, params_hash, answer, created_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT (caller, request_id) DO UPDATE SET id = (SELECT max(id) + 1 FROM request_answers),
+               method = excluded.method, params_hash = excluded.params_hash,
+               answer = excluded.answer, created_at = excluded.created_at",
+        )?
+        .execute((
+            caller.holder(),
+            request.id.as_str(),
+            request.method,
+            request.params_hash,
+            answer,
+            tx.now(),
+        ))?;
+    Ok(result)
+}
+
+/// Keeps the table bounded.
+pub(crate) struct Pruner {
+    calls: u64,
+}
+
+impl Pruner {
+    pub(crate) fn new() -> Self {
+        // Looks at the first group after a start, for the count is not kept over restarts.
+        Self { calls: PRUNE_AFTER_CALLS }
+    }
+
+    /// Notes committed calls, and prunes where it is time; call inside a transaction.
+    pub(crate) fn prune(
+        &mut self,
+        connection: &Connection,
+        now: i64,
+        calls: u64,
+    ) -> rusqlite::Result<()> {
+        self.calls += calls;
+        if self.calls < PRUNE_AFTER_CALLS {
+            return Ok(());
+        }
+        connection
+            .prepare_cached("DELETE FROM request_answers WHERE created_at <= ?1")?
+            .execute([now - KEPT_SECONDS])?;
+        connection
+            .prepare_cached(
+                "DELETE FROM request_answers WHERE id IN (
+                   SELECT id FROM (
+                     SELECT id, row_number() OVER newest AS place, sum(length(answer)) OVER newest AS bytes
+                     FROM request_answers WINDOW newest AS (ORDER BY id DESC))
+                   WHERE place > ?1 OR bytes > ?2)",
+            )?
+            .execute((KEPT_ROWS, KEPT_BYTES))?;
+        self.calls = 0;
+        Ok(())
+    }
+}

@@ -1,0 +1,113 @@
+//! What an operation works on: a transaction that writes, or a reader.
+//!
+//! A record operation is a plain function over a [`Tx`] or a [`Reader`], so the same one serves a
+//! call of its own, one among many in a batch, the importer and the tests. An operation touches
+//! nothing outside its transaction, since a group of them may have to be run again.
+
+use std::cell::Cell;
+
+use osnova_storage_api::ApiError;
+use osnova_storage_api::wire::Revision;
+use rusqlite::Connection;
+
+use crate::error::{Result, StoreError};
+
+/// A transaction on the write connection, as one operation sees it.
+pub struct Tx<'a> {
+    connection: &'a Connection,
+    next_seq: &'a Cell<u64>,
+    now: i64,
+}
+
+impl<'a> Tx<'a> {
+    pub(crate) fn new(connection: &'a Connection, next_seq: &'a Cell<u64>, now: i64) -> Self {
+        Self { connection, next_seq, now }
+    }
+
+    /// The connection, inside the transaction.
+    pub fn connection(&self) -> &Connection {
+        self.connection
+    }
+
+    /// The time of the transaction, in Unix seconds.
+    pub fn now(&self) -> i64 {
+        self.now
+    }
+
+    /// What this transaction sees, itself included.
+    pub fn reader(&self) -> Reader<'_> {
+        Reader::new(self.connection)
+    }
+
+    /// Enters a change of a record in the feed; its position is the record's new revision.
+    ///
+    /// # Errors
+    /// Where the row can't be written.
+    pub(crate) fn record_change(
+        &self,
+        namespace: &str,
+        key: &[&str],
+        kind: ChangeKind,
+    ) -> Result<Revision> {
+        let seq = self.next_seq.get();
+        let key = serde_json::to_string(key).map_err(|error| {
+            StoreError::Internal(format!("a feed key can't be written: {error}"))
+        })?;
+        self.connection
+            .prepare_cached(
+                "INSERT INTO change_feed (seq, namespace, key_json, kind) VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute((seq, namespace, key, kind.as_str()))?;
+        self.next_seq.set(seq + 1);
+        Ok(Revision(seq))
+    }
+}
+
+/// What happened to a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ChangeKind {
+    /// It was stored, new or again.
+    Put,
+    /// It was deleted.
+    Delete,
+}
+
+impl ChangeKind {
+    fn as_str(self) -> &'static str {
+        match self {
+            ChangeKind::Put => "put",
+            ChangeKind::Delete => "delete",
+        }
+    }
+}
+
+/// A connection to read by, as one operation sees it; held only while the operation runs.
+#[derive(Clone, Copy)]
+pub struct Reader<'a> {
+    connection: &'a Connection,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(connection: &'a Connection) -> Self {
+        Self { connection }
+    }
+
+    /// The connection.
+    pub fn connection(&self) -> &'a Connection {
+        self.connection
+    }
+}
+
+/// Checks `ifRevision` against the record's revision, 0 where it is absent.
+///
+/// # Errors
+/// `conflict`, reason `revision`, with the current one.
+pub(crate) fn check_revision(expected: Option<Revision>, current: Option<Revision>) -> Result<()> {
+    let current = current.unwrap_or(Revision(0));
+    match expected {
+        Some(expected) if expected != current => {
+            Err(StoreError::Refused(ApiError::revision(current.0)))
+        }
+        _ => Ok(()),
+    }
+}

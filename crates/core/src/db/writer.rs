@@ -1,0 +1,278 @@
+//! The one thread that writes: many calls, one transaction, one sync.
+//!
+//! It takes all that waits, runs each call in a savepoint of one transaction, commits, and only then
+//! answers (group commit). One failing call undoes only itself. But SQLITE_FULL, IOERR and NOMEM may
+//! end the whole transaction under a savepoint; nobody has been answered by then, so the group is
+//! rolled back and each call is run again in a transaction of its own, and only the one that can't is
+//! refused.
+//!
+//! A failed sync in COMMIT is different: SQLite writes the commit's frame before it syncs, so a commit
+//! reported as failed may be there after a crash. All of the group are told that the outcome is
+//! unknown, and a checkpoint that truncates the WAL must succeed before the next commit: it replaces
+//! whatever the kernel failed to write.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, ffi};
+
+use super::checkpoint::{self, WalWatch};
+use super::deferred::{Deferred, Pending};
+use super::queue::{Job, Queue};
+use super::tx::Tx;
+use super::{feed, requests};
+use crate::clock::Clock;
+use crate::error::{Result, StoreError};
+use crate::health::{Cause, Health};
+
+/// A group that has run for this long is committed; the rest of it waits for the next.
+const GROUP_TIME: Duration = Duration::from_millis(20);
+
+/// The writer's thread, before and while it runs.
+pub(crate) struct Writer {
+    pub(crate) connection: Connection,
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) deferred: Arc<Deferred>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) health: Health,
+    pub(crate) wal: Arc<WalWatch>,
+    pub(crate) next_seq: Cell<u64>,
+    pub(crate) feed_pruner: feed::Pruner,
+    pub(crate) request_pruner: requests::Pruner,
+    /// A commit's sync failed: the WAL must be truncated before the next commit.
+    pub(crate) must_truncate: bool,
+}
+
+/// Why a group's transaction did not commit.
+enum GroupFailure {
+    /// It was rolled back, whole.
+    RolledBack,
+    /// Its sync failed.
+    SyncFailed,
+}
+
+impl Writer {
+    /// Runs until the queue is closed and empty; then flushes, checkpoints, and ends.
+    pub(crate) fn run(mut self) {
+        while let Some(group) = self.queue.next_group() {
+            self.commit_group(group);
+            self.wal.after_commit(&self.connection, &self.health);
+        }
+        self.commit_group(Vec::new());
+        if let Err(error) = checkpoint::truncate(&self.connection) {
+            tracing::warn!(%error, "the last checkpoint failed; the next start recovers from the WAL");
+        }
+    }
+
+    /// Commits a group and answers its callers.
+    fn commit_group(&mut self, mut group: Vec<Job>) {
+        if let Err(error) = self.replace_unsynced() {
+            tracing::error!(%error, "the WAL can't be truncated after a failed sync");
+            for mut job in group {
+                job.refuse(StoreError::Io {
+                    what: "commit".to_owned(),
+                    source: std::io::Error::other("the log of the database can't be written"),
+                });
+                job.finish();
+            }
+            return;
+        }
+        let first_seq = self.next_seq.get();
+        match self.try_group(&mut group) {
+            Ok(()) => {}
+            Err(GroupFailure::SyncFailed) => {
+                self.sync_failed();
+                group.iter_mut().for_each(|job| job.refuse(StoreError::OutcomeUnknown));
+            }
+            Err(GroupFailure::RolledBack) => {
+                self.next_seq.set(first_seq);
+                for job in &mut group {
+                    self.run_alone(job);
+                }
+            }
+        }
+        group.into_iter().for_each(Job::finish);
+    }
+
+    /// Runs the group in one transaction. Jobs over the time bound go back to the queue.
+    fn try_group(&mut self, group: &mut Vec<Job>) -> std::result::Result<(), GroupFailure> {
+        let pending = self.deferred.take();
+        let outcome = self.run_group(group, pending.as_ref());
+        if outcome.is_err()
+            && let Some(pending) = pending
+        {
+            self.deferred.put_back(pending);
+            self.queue.deferred_is_pending();
+        }
+        outcome
+    }
+
+    fn run_group(
+        &mut self,
+        group: &mut Vec<Job>,
+        pending: Option<&Pending>,
+    ) -> std::result::Result<(), GroupFailure> {
+        let started = Instant::now();
+        let first_seq = self.next_seq.get();
+        let now = self.clock.now();
+        self.execute("BEGIN IMMEDIATE").map_err(|_| self.roll_back())?;
+        if let Some(pending) = pending {
+            let flushed = self.in_savepoint(now, |tx| pending.flush(tx).is_ok())?;
+            if !flushed {
+                tracing::error!("deferred writes could not be flushed and are dropped");
+            }
+        }
+        for index in 0..group.len() {
+            if started.elapsed() > GROUP_TIME && index > 0 {
+                self.queue.put_back(group.split_off(index));
+                break;
+            }
+            let job = &mut group[index];
+            self.in_savepoint(now, |tx| job.run(tx))?;
+        }
+        self.prune(now, self.next_seq.get() - first_seq, group.len() as u64)
+            .map_err(|_| self.roll_back())?;
+        self.commit()
+    }
+
+    /// Runs an operation in a savepoint; undoes it where it fails. An error where the transaction
+    /// itself was ended under it.
+    fn in_savepoint(
+        &self,
+        now: i64,
+        operation: impl FnOnce(&Tx<'_>) -> bool,
+    ) -> std::result::Result<bool, GroupFailure> {
+        let seq = self.next_seq.get();
+        self.execute("SAVEPOINT call").map_err(|_| self.roll_back())?;
+        let succeeded = operation(&Tx::new(&self.connection, &self.next_seq, now));
+        // SQLITE_FULL, IOERR and NOMEM may have ended the transaction, the released savepoints of
+        // earlier calls included; "ROLLBACK TO" would then say "no such savepoint".
+        if self.connection.is_autocommit() {
+            return Err(GroupFailure::RolledBack);
+        }
+        if !succeeded {
+            self.next_seq.set(seq);
+            self.execute("ROLLBACK TO call").map_err(|_| self.roll_back())?;
+        }
+        self.execute("RELEASE call").map_err(|_| self.roll_back())?;
+        Ok(succeeded)
+    }
+
+    fn prune(&mut self, now: i64, changes: u64, calls: u64) -> rusqlite::Result<()> {
+        self.feed_pruner.prune(&self.connection, changes)?;
+        self.request_pruner.prune(&self.connection, now, calls)
+    }
+
+    fn commit(&self) -> std::result::Result<(), GroupFailure> {
+        match self.execute("COMMIT") {
+            Ok(()) => {
+                self.health.clear(Cause::DatabaseFull);
+                self.health.clear(Cause::DatabaseIo);
+                Ok(())
+            }
+            Err(error) if is_failed_sync(&error) => {
+                self.roll_back();
+                Err(GroupFailure::SyncFailed)
+            }
+            Err(_) => Err(self.roll_back()),
+        }
+    }
+
+    /// Runs a call in a transaction of its own, after its group's was rolled back.
+    fn run_alone(&mut self, job: &mut Job) {
+        let seq = self.next_seq.get();
+        let outcome = self.replace_unsynced().and_then(|()| self.try_alone(job));
+        match outcome {
+            Ok(true) => {
+                self.health.clear(Cause::DatabaseFull);
+                self.health.clear(Cause::DatabaseIo);
+            }
+            // The operation's own error is its result.
+            Ok(false) => self.next_seq.set(seq),
+            Err(error) => {
+                self.next_seq.set(seq);
+                self.note(&error);
+                job.refuse(error);
+            }
+        }
+    }
+
+    /// Whether the call was committed; false where its operation failed and was rolled back.
+    fn try_alone(&mut self, job: &mut Job) -> Result<bool> {
+        self.execute("BEGIN IMMEDIATE")?;
+        let tx = Tx::new(&self.connection, &self.next_seq, self.clock.now());
+        if !job.run(&tx) {
+            if self.connection.is_autocommit() {
+                self.note_full();
+            }
+            self.roll_back();
+            return Ok(false);
+        }
+        match self.execute("COMMIT") {
+            Ok(()) => Ok(true),
+            Err(error) if is_failed_sync(&error) => {
+                self.roll_back();
+                self.sync_failed();
+                Err(StoreError::OutcomeUnknown)
+            }
+            Err(error) => {
+                self.roll_back();
+                Err(error.into())
+            }
+        }
+    }
+
+    fn sync_failed(&mut self) {
+        self.must_truncate = true;
+        self.health.note(Cause::DatabaseIo, "the sync of a commit failed");
+    }
+
+    /// After a failed sync: replaces what the kernel may have failed to write, before anything more
+    /// is committed.
+    fn replace_unsynced(&mut self) -> Result<()> {
+        if self.must_truncate {
+            checkpoint::truncate(&self.connection)?;
+            self.must_truncate = false;
+        }
+        Ok(())
+    }
+
+    /// Ends the transaction, where SQLite has not done so itself.
+    fn roll_back(&self) -> GroupFailure {
+        if !self.connection.is_autocommit()
+            && let Err(error) = self.execute("ROLLBACK")
+        {
+            tracing::error!(%error, "a transaction could not be rolled back");
+        }
+        GroupFailure::RolledBack
+    }
+
+    fn note(&self, error: &StoreError) {
+        if error.is_disk_full() {
+            self.note_full();
+        } else if matches!(error, StoreError::Database(_)) {
+            self.health.note(Cause::DatabaseIo, "writing the database failed");
+        }
+    }
+
+    fn note_full(&self) {
+        self.health.note(Cause::DatabaseFull, "the database can't grow: the disk is full");
+    }
+
+    fn execute(&self, sql: &'static str) -> rusqlite::Result<()> {
+        self.connection.prepare_cached(sql)?.execute([])?;
+        Ok(())
+    }
+}
+
+fn is_failed_sync(error: &rusqlite::Error) -> bool {
+    matches!(
+        error,
+        rusqlite::Error::SqliteFailure(failure, _)
+            if matches!(
+                failure.extended_code,
+                ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC
+            )
+    )
+}

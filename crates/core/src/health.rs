@@ -1,0 +1,88 @@
+//! What is wrong with the daemon, or was found at start: the source of `status.get`.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use osnova_storage_api::status::{Health as Level, Notice};
+use osnova_storage_api::wire::Timestamp;
+
+use crate::clock::Clock;
+
+/// What a part of the daemon suffers from. Each cause stands once, until it is cleared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cause {
+    /// The database could not be written for want of space.
+    DatabaseFull,
+    /// Reading or writing the database failed.
+    DatabaseIo,
+    /// The database is damaged.
+    DatabaseDamaged,
+    /// The WAL is over its limit: a reader holds it.
+    WalOverLimit,
+    /// Blob puts are refused: the disk is nearly full.
+    BlobsFull,
+    /// A blob file is missing or damaged.
+    BlobDamaged,
+    /// What the last run left was cleaned up at start; nothing is wrong.
+    Recovered,
+}
+
+impl Cause {
+    /// The part of the daemon that suffers.
+    pub fn service(self) -> &'static str {
+        match self {
+            Cause::DatabaseFull
+            | Cause::DatabaseIo
+            | Cause::DatabaseDamaged
+            | Cause::WalOverLimit => "database",
+            Cause::BlobsFull | Cause::BlobDamaged | Cause::Recovered => "blobs",
+        }
+    }
+
+    /// How bad it is.
+    pub fn level(self) -> Level {
+        match self {
+            Cause::Recovered => Level::Ok,
+            Cause::DatabaseDamaged => Level::Error,
+            _ => Level::Degraded,
+        }
+    }
+}
+
+/// The causes that hold now. Cheap to clone, shared by all parts of the store.
+#[derive(Clone)]
+pub struct Health {
+    causes: Arc<Mutex<BTreeMap<Cause, Notice>>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Health {
+    /// All is well.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { causes: Arc::default(), clock }
+    }
+
+    /// Notes a cause; one that stands already keeps its time.
+    pub fn note(&self, cause: Cause, message: impl Into<String>) {
+        let mut causes = self.causes.lock().unwrap_or_else(PoisonError::into_inner);
+        let message = message.into();
+        causes.entry(cause).or_insert_with(|| {
+            tracing::warn!(?cause, "{message}");
+            Notice { message, since: Timestamp(self.clock.now()) }
+        });
+    }
+
+    /// Strikes a cause off.
+    pub fn clear(&self, cause: Cause) {
+        let mut causes = self.causes.lock().unwrap_or_else(PoisonError::into_inner);
+        if causes.remove(&cause).is_some() {
+            tracing::info!(?cause, "well again");
+        }
+    }
+
+    /// The causes that hold now.
+    pub fn causes(&self) -> Vec<(Cause, Notice)> {
+        let causes = self.causes.lock().unwrap_or_else(PoisonError::into_inner);
+        causes.iter().map(|(cause, notice)| (*cause, notice.clone())).collect()
+    }
+}

@@ -1,0 +1,129 @@
+//! The data root: where what lies, who may touch it, and the lock that keeps it to one daemon.
+//!
+//! ```text
+//! $DATA_ROOT/            0700
+//!   .lock                locked by the daemon while it runs; holds its pid
+//!   osnova.db[-wal|-shm] opened by SQLite alone
+//!   blobs/<sha256>.enc   one file a content
+//!   blobs/.tmp/          contents being written
+//!   run/                 sockets and the owner's token (the server's)
+//! ```
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use osnova_storage_api::wire::BlobHash;
+
+use crate::error::{OpenError, StoreError};
+
+/// The paths of a data root.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    /// The layout of this root; touches nothing.
+    pub fn new(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    /// The data root itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The database. Nothing but SQLite opens it: closing any descriptor of it would drop the
+    /// process's POSIX locks on it.
+    pub fn database(&self) -> PathBuf {
+        self.root.join("osnova.db")
+    }
+
+    /// The folder of the blob files.
+    pub fn blobs(&self) -> PathBuf {
+        self.root.join("blobs")
+    }
+
+    /// The folder of contents being written.
+    pub fn blobs_tmp(&self) -> PathBuf {
+        self.root.join("blobs").join(".tmp")
+    }
+
+    /// The file of a content.
+    pub fn blob(&self, hash: &BlobHash) -> PathBuf {
+        self.blobs().join(format!("{hash}.enc"))
+    }
+
+    /// The folder of sockets and the owner's token.
+    pub fn run(&self) -> PathBuf {
+        self.root.join("run")
+    }
+
+    /// Makes what is missing and checks that the root belongs to this user alone.
+    ///
+    /// # Errors
+    /// [`OpenError::NotOurs`] where it can't be made, is another user's, or others may write it.
+    pub fn prepare(&self) -> Result<(), OpenError> {
+        let failed = |why: String| OpenError::NotOurs { root: self.root.clone(), why };
+        make_private_dir(&self.root).map_err(|error| failed(error.to_string()))?;
+        let metadata = fs::metadata(&self.root).map_err(|error| failed(error.to_string()))?;
+        if metadata.uid() != rustix::process::geteuid().as_raw() {
+            return Err(failed("belongs to another user".to_owned()));
+        }
+        if metadata.permissions().mode() & 0o022 != 0 {
+            return Err(failed("others may write it: chmod go-w it".to_owned()));
+        }
+        for folder in [self.blobs(), self.blobs_tmp(), self.run()] {
+            make_private_dir(&folder)
+                .map_err(|error| failed(format!("{}: {error}", folder.display())))?;
+        }
+        Ok(())
+    }
+
+    /// Takes the lock on the root, held until the returned file is dropped or the process ends.
+    ///
+    /// # Errors
+    /// [`OpenError::InUse`] with the other daemon's pid where it is taken.
+    pub fn lock(&self) -> Result<File, OpenError> {
+        let path = self.root.join(".lock");
+        let io = |source| OpenError::Store(StoreError::io("lock", &path, source));
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(io)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut pid = String::new();
+                file.take(32).read_to_string(&mut pid).map_err(io)?;
+                let pid = if pid.trim().is_empty() { "unknown" } else { pid.trim() };
+                return Err(OpenError::InUse { root: self.root.clone(), pid: pid.to_owned() });
+            }
+            Err(TryLockError::Error(error)) => return Err(io(error)),
+        }
+        file.set_len(0).map_err(io)?;
+        file.rewind().map_err(io)?;
+        writeln!(file, "{}", std::process::id()).map_err(io)?;
+        Ok(file)
+    }
+}
+
+/// Makes a folder that only this user can enter; one that exists is left as it is.
+fn make_private_dir(path: &Path) -> std::io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Writes the names in a folder to disk, so that a rename in it survives a power cut.
+///
+/// # Errors
+/// Where the folder can't be opened or synced.
+pub fn sync_dir(path: &Path) -> Result<(), StoreError> {
+    let sync = || File::open(path)?.sync_all();
+    sync().map_err(|source| StoreError::io("sync of the folder", path, source))
+}

@@ -1,0 +1,219 @@
+//! The store: a data root, opened.
+//!
+//! It joins the database, the blob files and the vault, and offers what needs more than one of them.
+//! Record operations are plain functions over a transaction ([`crate::db`]); whoever serves calls
+//! hands them to [`Database::submit`] or [`Database::read`].
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use osnova_storage_api::components::TouchParams;
+use osnova_storage_api::status::{Health as Level, Service, Status};
+use osnova_storage_api::vault::VaultState;
+use osnova_storage_api::wire::{Accepted, UnsignedInteger};
+
+use crate::blob::{BlobLimits, BlobStore};
+use crate::caller::Caller;
+use crate::clock::{Clock, SystemClock};
+use crate::db::{Database, DatabaseOptions, components, meta};
+use crate::error::{OpenError, Result, StoreError};
+use crate::health::Health;
+use crate::layout::Layout;
+use crate::vault::Vault;
+use crate::vault::keys::{KeySet, MasterKey};
+
+/// How a data root is opened.
+#[derive(Clone)]
+pub struct StoreOptions {
+    /// The data root.
+    pub root: PathBuf,
+    /// How the database is opened.
+    pub database: DatabaseOptions,
+    /// The bounds of the blob store.
+    pub blobs: BlobLimits,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl StoreOptions {
+    /// The defaults for a data root.
+    pub fn new(root: PathBuf) -> Self {
+        Self {
+            root,
+            database: DatabaseOptions::default(),
+            blobs: BlobLimits::default(),
+            clock: Arc::new(SystemClock),
+        }
+    }
+}
+
+/// An open data root. Closed by [`close`](Self::close) or when dropped.
+pub struct Store {
+    db: Database,
+    blobs: BlobStore,
+    vault: Vault,
+    health: Health,
+    layout: Layout,
+    clock: Arc<dyn Clock>,
+    started: Instant,
+    /// Held for as long as the store is open.
+    _lock: File,
+}
+
+impl Store {
+    /// Opens a data root, making it where it is missing, and recovers from a crash. Locked until
+    /// [`unlock`](Self::unlock).
+    ///
+    /// # Errors
+    /// See [`OpenError`]. Nothing is changed where it is in use, not ours, newer or damaged.
+    pub fn open(options: StoreOptions) -> std::result::Result<Self, OpenError> {
+        let layout = Layout::new(options.root);
+        layout.prepare()?;
+        let lock = layout.lock()?;
+        let health = Health::new(Arc::clone(&options.clock));
+        let db =
+            Database::open(&layout, &options.database, Arc::clone(&options.clock), health.clone())?;
+        let blobs = BlobStore::new(layout.clone(), options.blobs, health.clone());
+        blobs.recover(&db)?;
+        Ok(Self {
+            db,
+            blobs,
+            vault: Vault::default(),
+            health,
+            layout,
+            clock: options.clock,
+            started: Instant::now(),
+            _lock: lock,
+        })
+    }
+
+    /// The database.
+    pub fn db(&self) -> &Database {
+        &self.db
+    }
+
+    /// The blob files.
+    pub fn blobs(&self) -> &BlobStore {
+        &self.blobs
+    }
+
+    /// The keys.
+    pub fn vault(&self) -> &Vault {
+        &self.vault
+    }
+
+    /// Where what lies.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Loads the master key. The first key that a root is given becomes its own.
+    ///
+    /// # Errors
+    /// [`StoreError::WrongKey`] where it is not this root's: by the check value, or, where there is
+    /// none, because it does not open what is stored. Nothing is written then.
+    pub fn unlock(&self, master: MasterKey) -> Result<VaultState> {
+        let keys = KeySet::new(master);
+        let root_id = *self.db.root_id();
+        match self.db.read(|reader| meta::key_check(reader.connection()))? {
+            Some(check) if keys.matches_check(&root_id, &check) => {}
+            Some(_) => return Err(StoreError::WrongKey),
+            None => {
+                if !self.blobs.keys_fit(&self.db, &keys)? {
+                    return Err(StoreError::WrongKey);
+                }
+                let check = keys.key_check(&root_id);
+                let stored = self.db.write(64, move |tx| {
+                    // Another call may have given the root its key meanwhile.
+                    let known = meta::key_check(tx.connection())?;
+                    if known.is_none() {
+                        meta::set_key_check(tx, &check)?;
+                    }
+                    Ok(known.unwrap_or(check))
+                })?;
+                if stored != check {
+                    return Err(StoreError::WrongKey);
+                }
+            }
+        }
+        self.vault.load(keys);
+        self.vault_state()
+    }
+
+    /// Whether the master key is loaded, and whether the root has one.
+    ///
+    /// # Errors
+    /// Where the database can't be read.
+    pub fn vault_state(&self) -> Result<VaultState> {
+        let key_id = self.vault.key_id();
+        // A loaded key is this root's, so the database is asked only while locked.
+        let initialized = key_id.is_some()
+            || self.db.read(|reader| meta::key_check(reader.connection()))?.is_some();
+        Ok(VaultState { locked: key_id.is_none(), initialized, key_id })
+    }
+
+    /// Notes that a component was used (deferred).
+    ///
+    /// # Errors
+    /// `not_found`; `unavailable` where too much is pending.
+    pub fn touch_component(&self, _caller: &Caller, params: &TouchParams) -> Result<Accepted> {
+        if !self.db.read(|reader| components::exists(reader, &params.component_id))? {
+            return Err(StoreError::not_found("component"));
+        }
+        let used_at = params.used_at.map_or_else(|| self.clock.now(), |time| time.0);
+        self.db.touch_component(params.component_id.as_str(), used_at)?;
+        Ok(Accepted::YES)
+    }
+
+    /// How the store is, part by part.
+    pub fn status(&self, version: &str) -> Status {
+        let causes = self.health.causes();
+        let service = |name: &str, fine: Option<String>| {
+            let mut worst = Level::Ok;
+            let mut detail = fine;
+            for (cause, notice) in &causes {
+                if cause.service() == name && rank(cause.level()) > rank(worst) {
+                    worst = cause.level();
+                    detail = Some(notice.message.clone());
+                }
+            }
+            Service { name: name.to_owned(), status: worst, detail }
+        };
+        let vault = if self.vault.keys().is_ok() { "unlocked" } else { "locked" };
+        let services = vec![
+            service("database", None),
+            service("blobs", None),
+            service("vault", Some(vault.to_owned())),
+        ];
+        let worst = services.iter().map(|service| service.status).max_by_key(|level| rank(*level));
+        Status {
+            status: worst.unwrap_or(Level::Ok),
+            version: version.to_owned(),
+            uptime: UnsignedInteger(self.started.elapsed().as_secs()),
+            services,
+            notices: causes.into_iter().map(|(_, notice)| notice).collect(),
+        }
+    }
+
+    /// Notes in the status what a failed call says of the store.
+    pub fn note_error(&self, error: &StoreError) {
+        crate::db::note_read_error(&self.health, error);
+    }
+
+    /// Finishes the writes that wait, flushes what was deferred, empties the WAL. Later writes are
+    /// `unavailable`.
+    pub fn close(&self) {
+        self.db.close();
+        self.vault.lock();
+    }
+}
+
+fn rank(level: Level) -> u8 {
+    match level {
+        Level::Ok => 0,
+        Level::Degraded => 1,
+        Level::Error => 2,
+    }
+}
