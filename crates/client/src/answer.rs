@@ -126,12 +126,19 @@ mod tests {
     #[test]
     fn errors_in_every_form() {
         let object = r#"{"code":-32001,"message":"no","data":{"code":"not_found"}}"#;
-        assert_eq!(code_of(200, &format!(r#"{{"id":1,"error":{object}}}"#)), Some(ErrorCode::NotFound));
+        assert_eq!(
+            code_of(200, &format!(r#"{{"id":1,"error":{object}}}"#)),
+            Some(ErrorCode::NotFound)
+        );
         assert_eq!(code_of(404, object), Some(ErrorCode::NotFound));
         assert_eq!(code_of(401, ""), Some(ErrorCode::Unauthorized));
         assert_eq!(code_of(503, "busy"), Some(ErrorCode::Unavailable));
-        assert_eq!(code_of(200, r#"{"error":{"code":-32007,"message":"big"}}"#), Some(ErrorCode::TooLarge));
-        let newer = r#"{"error":{"code":-32021,"message":"x","data":{"code":"conflict","reason":"new"}}}"#;
+        assert_eq!(
+            code_of(200, r#"{"error":{"code":-32007,"message":"big"}}"#),
+            Some(ErrorCode::TooLarge)
+        );
+        let newer =
+            r#"{"error":{"code":-32021,"message":"x","data":{"code":"conflict","reason":"new"}}}"#;
         assert_eq!(code_of(200, newer), Some(ErrorCode::Conflict));
         assert_eq!(code_of(200, r#"{"error":{"code":-31999,"message":"x"}}"#), None);
         assert_eq!(code_of(500, "oops"), None);

@@ -156,7 +156,9 @@ impl FromStr for Endpoint {
 fn unix(protocol: Protocol, rest: &str) -> Result<Endpoint, EndpointError> {
     let path = rest.strip_prefix("//").unwrap_or(rest);
     if path.is_empty() {
-        return Err(EndpointError::new("a unix endpoint needs a path, as in unix:/path/storage.sock"));
+        return Err(EndpointError::new(
+            "a unix endpoint needs a path, as in unix:/path/storage.sock",
+        ));
     }
     Ok(Endpoint { protocol, address: Address::Unix(PathBuf::from(path)), token: None })
 }
@@ -168,9 +170,9 @@ fn tcp(protocol: Protocol, rest: &str) -> Result<Endpoint, EndpointError> {
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     let authority: http::uri::Authority =
         authority.parse().map_err(|_| EndpointError::new("the endpoint's host can't be read"))?;
-    let port = authority
-        .port_u16()
-        .ok_or_else(|| EndpointError::new("a TCP endpoint needs a port, as in http://127.0.0.1:7117"))?;
+    let port = authority.port_u16().ok_or_else(|| {
+        EndpointError::new("a TCP endpoint needs a port, as in http://127.0.0.1:7117")
+    })?;
     let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
     if host.is_empty() || authority.as_str().contains('@') {
         return Err(EndpointError::new("a TCP endpoint holds a host and a port, and no user"));
@@ -220,8 +222,16 @@ mod tests {
         }
         assert_eq!("unix:///run/s".parse::<Endpoint>().unwrap().to_string(), "unix:/run/s");
         for bad in [
-            "", "/run/s", "unix:", "http:127.0.0.1:1", "http://127.0.0.1", "https://127.0.0.1:1",
-            "http://a:b@127.0.0.1:1", "http://127.0.0.1:1/x", "http://127.0.0.1:1/t/", "ftp://a:1",
+            "",
+            "/run/s",
+            "unix:",
+            "http:127.0.0.1:1",
+            "http://127.0.0.1",
+            "https://127.0.0.1:1",
+            "http://a:b@127.0.0.1:1",
+            "http://127.0.0.1:1/x",
+            "http://127.0.0.1:1/t/",
+            "ftp://a:1",
         ] {
             assert!(bad.parse::<Endpoint>().is_err(), "{bad}");
         }
@@ -231,7 +241,10 @@ mod tests {
     fn a_token_in_the_path_is_taken_and_not_shown() {
         let endpoint: Endpoint = "http://127.0.0.1:7117/t/s3cret/".parse().unwrap();
         assert_eq!(endpoint.token.as_deref(), Some("s3cret"));
-        assert_eq!(format!("{endpoint} {endpoint:?}"), "http://127.0.0.1:7117 http://127.0.0.1:7117");
+        assert_eq!(
+            format!("{endpoint} {endpoint:?}"),
+            "http://127.0.0.1:7117 http://127.0.0.1:7117"
+        );
     }
 
     #[test]

@@ -39,8 +39,8 @@ pub enum ClientError {
         source: io::Error,
     },
 
-    /// The reply was lost, and the call changes nothing, or nothing more than it would if it were
-    /// made again; it was repeated as often as [`Repeat`](crate::Repeat) allows.
+    /// The reply was lost, and lost again as often as [`Repeat`](crate::Repeat) allows; the call only
+    /// reads, so nothing else is.
     #[error("the reply to {method} was lost: {source}")]
     Transport {
         /// What was called.
@@ -49,7 +49,8 @@ pub enum ClientError {
         source: BoxError,
     },
 
-    /// The reply was lost, and repeating the call is not known to be safe: it may have taken effect.
+    /// The reply to a call that may change something was lost, and repeating it is not known to be
+    /// safe or did not help: it may have taken effect.
     #[error("the reply to {method} was lost, and it is not known whether it took effect: {source}")]
     OutcomeUnknown {
         /// What was called.

@@ -48,13 +48,15 @@ impl Prepared {
         params: Option<&str>,
         ids: &RequestIds,
     ) -> Result<Self, ClientError> {
-        let spec = all_methods().find(|spec| spec.name == name || spec.name.replace('.', "_") == name);
+        let spec =
+            all_methods().find(|spec| spec.name == name || spec.name.replace('.', "_") == name);
         let mut request = head(name)?;
         let mut range = 0..0;
         if let Some(text) = params {
             let text = text.trim_ascii();
-            serde_json::from_str::<&RawValue>(text)
-                .map_err(|error| ClientError::Params(format!("the params are not JSON: {error}")))?;
+            serde_json::from_str::<&RawValue>(text).map_err(|error| {
+                ClientError::Params(format!("the params are not JSON: {error}"))
+            })?;
             let id = match spec {
                 Some(spec) if spec.takes_request_id() && lacks_request_id(text) => ids.next(),
                 _ => None,
@@ -147,16 +149,27 @@ mod tests {
 
         let own = r#"{"key":"a","value":1,"requestId":"mine"}"#;
         assert_eq!(raw("preferences.set", Some(own)).params().unwrap().get(), own);
-        assert!(raw("preferences.set", Some("{}")).params().unwrap().get().starts_with(r#"{"requestId":"#));
-        assert_eq!(raw("preferences.get", Some(r#"{"key":"a"}"#)).params().unwrap().get(), r#"{"key":"a"}"#);
+        assert!(
+            raw("preferences.set", Some("{}"))
+                .params()
+                .unwrap()
+                .get()
+                .starts_with(r#"{"requestId":"#)
+        );
+        assert_eq!(
+            raw("preferences.get", Some(r#"{"key":"a"}"#)).params().unwrap().get(),
+            r#"{"key":"a"}"#
+        );
         assert!(raw("status.get", None).params().is_none());
         assert!(Prepared::raw("status.get", Some("{"), &RequestIds::new().unwrap()).is_err());
     }
 
     #[test]
     fn what_may_be_repeated() {
-        let yes = |name, params| assert!(raw(name, Some(params)).is_repeatable(), "{name} {params}");
-        let no = |name, params| assert!(!raw(name, Some(params)).is_repeatable(), "{name} {params}");
+        let yes =
+            |name, params| assert!(raw(name, Some(params)).is_repeatable(), "{name} {params}");
+        let no =
+            |name, params| assert!(!raw(name, Some(params)).is_repeatable(), "{name} {params}");
         yes("preferences.get", r#"{"key":"a"}"#);
         yes("preferences.get", r#"["a"]"#);
         yes("preferences.set", r#"{"key":"a","value":1,"ifRevision":4}"#);

@@ -101,15 +101,29 @@ impl<'a> Attempts<'a> {
                 return Ok(());
             }
         }
-        Err(match fault {
+        Err(Self::end(fault, method, endpoint, safe))
+    }
+
+    /// The error that the caller sees where there is no further try.
+    pub(crate) fn end(
+        fault: Fault,
+        method: &str,
+        endpoint: &dyn std::fmt::Display,
+        effect: Effect,
+    ) -> ClientError {
+        match fault {
             Fault::Final(error) => error,
-            Fault::NotSent(source) => ClientError::Connect { endpoint: endpoint.to_string(), source },
+            Fault::NotSent(source) => {
+                ClientError::Connect { endpoint: endpoint.to_string(), source }
+            }
             Fault::TimedOut(after) => ClientError::Timeout { method: method.to_owned(), after },
-            Fault::Lost(source) if safe.only_reads => {
+            Fault::Lost(source) if effect.only_reads => {
                 ClientError::Transport { method: method.to_owned(), source }
             }
-            Fault::Lost(source) => ClientError::OutcomeUnknown { method: method.to_owned(), source },
-        })
+            Fault::Lost(source) => {
+                ClientError::OutcomeUnknown { method: method.to_owned(), source }
+            }
+        }
     }
 
     /// The back-off, or what the daemon asked for where that is longer.

@@ -17,7 +17,7 @@ pub(crate) struct RequestIds {
 impl RequestIds {
     pub(crate) fn new() -> std::io::Result<Self> {
         let mut random = [0; 16];
-        getrandom::fill(&mut random).map_err(std::io::Error::from)?;
+        getrandom::fill(&mut random).map_err(|error| std::io::Error::other(error.to_string()))?;
         Ok(Self { random: u128::from_le_bytes(random), next: AtomicU64::new(0) })
     }
 

@@ -150,7 +150,7 @@ impl BlobStore {
         let outcome = db.write(ROW_WEIGHT, operation);
         if let Err(error) = &outcome
             && renamed
-            && !matches!(error, StoreError::OutcomeUnknown)
+            && !matches!(error, StoreError::OutcomeUnknown | StoreError::Internal(_))
         {
             // The row is certainly not there, the name is ours and locked: the file is rubbish.
             self.unlink(&hash);
@@ -198,11 +198,16 @@ impl BlobStore {
     ) -> Result<OpenBlob> {
         let params = osnova_storage_api::blobs::HashParams { hash: *hash };
         let stat = db.read(|reader| blobs::stat(reader, caller, &params))?;
-        let opened = self.open_file(keys, hash);
+        let mut opened = self.open_file(keys, hash);
         if matches!(opened, Err(StoreError::Damaged(_))) {
-            // Someone may have deleted it between the look and the opening.
+            // Someone may have deleted it between the look and the opening, or put it again. Under
+            // the lock row and file agree, so this second verdict counts.
+            let _lock = self.locks.lock(*hash);
             db.read(|reader| blobs::stat(reader, caller, &params))?;
-            self.health.note(Cause::BlobDamaged, "a blob file is missing or damaged");
+            opened = self.open_file(keys, hash);
+            if matches!(opened, Err(StoreError::Damaged(_))) {
+                self.health.note(Cause::BlobDamaged, "a blob file is missing or damaged");
+            }
         }
         Ok(OpenBlob { blob: opened?, hash: *hash, content_type: stat.content_type })
     }
@@ -261,11 +266,21 @@ impl BlobStore {
         let _lock = self.locks.lock(*hash);
         let (by, what) = (caller.clone(), *hash);
         let removal = db.write(ROW_WEIGHT, move |tx| blobs::remove(tx, &by, &what))?;
-        if removal.unlink && self.unlink(hash) {
-            let gone = [*hash];
-            db.write(ROW_WEIGHT, move |tx| blobs::strike_unlinks(tx, &gone))?;
+        if removal.unlink
+            && self.unlink(hash)
+            && let Err(error) = self.strike(db, vec![*hash])
+        {
+            // The content is gone all the same; the next start strikes it off.
+            tracing::debug!(%error, "a removed file is not struck off");
         }
         Ok(removal.answer)
+    }
+
+    /// Strikes unlinked files off, once their names are gone for good: one that came back after a
+    /// power cut would else be found as a content without a row.
+    fn strike(&self, db: &Database, gone: Vec<BlobHash>) -> Result<()> {
+        sync_dir(&self.layout.blobs())?;
+        db.write(ROW_WEIGHT, move |tx| blobs::strike_unlinks(tx, &gone))
     }
 
     /// Removes a file that is known to be rubbish; true where it is gone.
@@ -291,7 +306,7 @@ impl BlobStore {
         let gone: Vec<BlobHash> = rubbish.into_iter().filter(|hash| self.unlink(hash)).collect();
         let unlinked = gone.len();
         if unlinked > 0 {
-            db.write(ROW_WEIGHT, move |tx| blobs::strike_unlinks(tx, &gone))?;
+            self.strike(db, gone)?;
         }
         if temporaries + unlinked > 0 {
             self.health.note(

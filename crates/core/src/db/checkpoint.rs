@@ -74,6 +74,8 @@ impl WalWatch {
         self.pages.store(pages, Ordering::Relaxed);
         if pages >= WRITER_CHECKPOINT_PAGES {
             match run(connection, Mode::Passive) {
+                // The thread is at it: nothing was done, and nothing is known of what is left.
+                Ok(rest) if rest.busy => {}
                 Ok(rest) if rest.left == 0 => health.clear(Cause::WalOverLimit),
                 Ok(rest) if rest.left > self.limit_pages => {
                     health.note(
@@ -145,7 +147,7 @@ enum Mode {
 struct Rest {
     /// Pages of the WAL that are not yet in the database.
     left: u32,
-    /// Whether a reader or writer kept it from its end.
+    /// Whether a reader, a writer or another checkpoint kept it from its end.
     busy: bool,
 }
 

@@ -214,11 +214,10 @@ impl Database {
     /// Notes that a component was used (deferred). The caller has seen that it exists.
     ///
     /// # Errors
-    /// `unavailable` where too much is pending.
+    /// `unavailable` where too much is pending, or the store is closing.
     pub(crate) fn touch_component(&self, id: &str, used_at: i64) -> Result<()> {
         self.deferred.touch_component(id, used_at)?;
-        self.queue.deferred_is_pending();
-        Ok(())
+        self.queue.deferred_is_pending()
     }
 
     /// Writes that wait.

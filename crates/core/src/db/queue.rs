@@ -19,6 +19,7 @@ pub struct Job(Box<dyn AnyJob>);
 trait AnyJob: Send {
     fn run(&mut self, tx: &Tx<'_>) -> bool;
     fn refuse(&mut self, error: StoreError);
+    fn error(&self) -> Option<&StoreError>;
     fn finish(self: Box<Self>);
     fn weight(&self) -> usize;
 }
@@ -45,6 +46,10 @@ where
 
     fn refuse(&mut self, error: StoreError) {
         self.result = Some(Err(error));
+    }
+
+    fn error(&self) -> Option<&StoreError> {
+        self.result.as_ref().and_then(|result| result.as_ref().err())
     }
 
     fn finish(self: Box<Self>) {
@@ -79,6 +84,16 @@ impl Job {
     /// Sets the result to an error.
     pub(crate) fn refuse(&mut self, error: StoreError) {
         self.0.refuse(error);
+    }
+
+    /// Why it failed, where it has.
+    pub(crate) fn error(&self) -> Option<&StoreError> {
+        self.0.error()
+    }
+
+    /// About how many bytes it writes.
+    pub(crate) fn weight(&self) -> usize {
+        self.0.weight()
     }
 
     /// Hands the result over.
@@ -144,10 +159,10 @@ impl Queue {
     /// # Errors
     /// `unavailable` where the queue is full or closed; the jobs are dropped without a reply.
     pub(crate) fn push(&self, jobs: Vec<Job>) -> Result<()> {
-        let weight: usize = jobs.iter().map(|job| job.0.weight()).sum();
+        let weight: usize = jobs.iter().map(Job::weight).sum();
         let mut state = self.lock();
         if state.closed {
-            return Err(StoreError::Refused(ApiError::unavailable("the daemon is stopping", 1000)));
+            return Err(stopping());
         }
         // Even a job over the bound in bytes gets in when it is alone, or it never would.
         let full = state.jobs.len() + jobs.len() > self.limits.queued_calls
@@ -169,19 +184,26 @@ impl Queue {
     pub(crate) fn put_back(&self, jobs: Vec<Job>) {
         let mut state = self.lock();
         for job in jobs.into_iter().rev() {
-            state.bytes += job.0.weight();
+            state.bytes += job.weight();
             state.jobs.push_front(job);
         }
     }
 
     /// Tells that something deferred is pending.
-    pub(crate) fn deferred_is_pending(&self) {
+    ///
+    /// # Errors
+    /// `unavailable` where the queue is closed: nobody may be left to write it.
+    pub(crate) fn deferred_is_pending(&self) -> Result<()> {
         let mut state = self.lock();
+        if state.closed {
+            return Err(stopping());
+        }
         if state.deferred_since.is_none() {
             state.deferred_since = Some(Instant::now());
             drop(state);
             self.wake.notify_one();
         }
+        Ok(())
     }
 
     /// Waits for the next group: what waits, up to the bounds of a group; nothing where only deferred
@@ -210,7 +232,7 @@ impl Queue {
         let mut group = Vec::with_capacity(state.jobs.len().min(self.limits.group_calls));
         let mut bytes = 0;
         while group.len() < self.limits.group_calls {
-            let Some(weight) = state.jobs.front().map(|job| job.0.weight()) else { break };
+            let Some(weight) = state.jobs.front().map(Job::weight) else { break };
             if !group.is_empty() && bytes + weight > self.limits.group_bytes {
                 break;
             }
@@ -231,4 +253,8 @@ impl Queue {
         self.lock().closed = true;
         self.wake.notify_all();
     }
+}
+
+fn stopping() -> StoreError {
+    StoreError::Refused(ApiError::unavailable("the daemon is stopping", 1000))
 }

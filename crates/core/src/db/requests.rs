@@ -20,8 +20,10 @@ const KEPT_SECONDS: i64 = 24 * 60 * 60;
 const KEPT_ROWS: u64 = 10_000;
 /// How many bytes of answers are kept; the oldest go first.
 const KEPT_BYTES: u64 = 16 << 20;
-/// The table is pruned after so many calls with a `requestId`.
-const PRUNE_AFTER_CALLS: u64 = 256;
+/// The table is pruned after so many calls, with a `requestId` or without.
+const PRUNE_AFTER_CALLS: usize = 256;
+/// And after calls of this weight: an answer may be as long as what was written.
+const PRUNE_AFTER_BYTES: usize = 4 << 20;
 
 /// A call that may be repeated: its id, its method, and what it was asked.
 #[derive(Debug, Clone)]
@@ -98,24 +100,27 @@ pub fn once<T: Serialize + DeserializeOwned>(
 
 /// Keeps the table bounded.
 pub(crate) struct Pruner {
-    calls: u64,
+    calls: usize,
+    bytes: usize,
 }
 
 impl Pruner {
     pub(crate) fn new() -> Self {
         // Looks at the first group after a start, for the count is not kept over restarts.
-        Self { calls: PRUNE_AFTER_CALLS }
+        Self { calls: PRUNE_AFTER_CALLS, bytes: 0 }
     }
 
-    /// Notes committed calls, and prunes where it is time; call inside a transaction.
+    /// Notes calls and their weight, and prunes where it is time; call inside a transaction.
     pub(crate) fn prune(
         &mut self,
         connection: &Connection,
         now: i64,
-        calls: u64,
+        calls: usize,
+        bytes: usize,
     ) -> rusqlite::Result<()> {
         self.calls += calls;
-        if self.calls < PRUNE_AFTER_CALLS {
+        self.bytes += bytes;
+        if self.calls < PRUNE_AFTER_CALLS && self.bytes < PRUNE_AFTER_BYTES {
             return Ok(());
         }
         connection
@@ -125,12 +130,12 @@ impl Pruner {
             .prepare_cached(
                 "DELETE FROM request_answers WHERE id IN (
                    SELECT id FROM (
-                     SELECT id, row_number() OVER newest AS place, sum(length(answer)) OVER newest AS bytes
+                     SELECT id, row_number() OVER newest AS place, sum(octet_length(answer)) OVER newest AS bytes
                      FROM request_answers WINDOW newest AS (ORDER BY id DESC))
                    WHERE place > ?1 OR bytes > ?2)",
             )?
             .execute((KEPT_ROWS, KEPT_BYTES))?;
-        self.calls = 0;
+        (self.calls, self.bytes) = (0, 0);
         Ok(())
     }
 }

@@ -15,7 +15,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ffi};
+use rusqlite::{Connection, ErrorCode, ffi};
 
 use super::checkpoint::{self, WalWatch};
 use super::deferred::{Deferred, Pending};
@@ -43,6 +43,9 @@ pub(crate) struct Writer {
     /// A commit's sync failed: the WAL must be truncated before the next commit.
     pub(crate) must_truncate: bool,
 }
+
+/// Whether what was deferred is in the group that was committed.
+struct Flushed(bool);
 
 /// Why a group's transaction did not commit.
 enum GroupFailure {
@@ -87,42 +90,57 @@ impl Writer {
             }
             Err(GroupFailure::RolledBack) => {
                 self.next_seq.set(first_seq);
-                for job in &mut group {
-                    self.run_alone(job);
-                }
+                group.iter_mut().for_each(|job| self.run_alone(job));
             }
         }
+        self.note_outcome(&group);
         group.into_iter().for_each(Job::finish);
+    }
+
+    /// Notes in the health how a group went. A group that some of went through and none of met
+    /// trouble says that the trouble is over.
+    fn note_outcome(&self, group: &[Job]) {
+        let mut trouble = false;
+        for error in group.iter().filter_map(Job::error) {
+            trouble |= self.note(error);
+        }
+        if !trouble && group.iter().any(|job| job.error().is_none()) {
+            self.health.clear(Cause::DatabaseFull);
+            self.health.clear(Cause::DatabaseIo);
+        }
     }
 
     /// Runs the group in one transaction. Jobs over the time bound go back to the queue.
     fn try_group(&mut self, group: &mut Vec<Job>) -> std::result::Result<(), GroupFailure> {
         let pending = self.deferred.take();
         let outcome = self.run_group(group, pending.as_ref());
-        if outcome.is_err()
+        if !matches!(outcome, Ok(Flushed(true)))
             && let Some(pending) = pending
         {
             self.deferred.put_back(pending);
-            self.queue.deferred_is_pending();
+            // While closing there is no later group, and what could not be written is lost.
+            if self.queue.deferred_is_pending().is_err() {
+                tracing::error!("deferred writes could not be flushed and are dropped");
+            }
         }
-        outcome
+        outcome.map(|_| ())
     }
 
     fn run_group(
         &mut self,
         group: &mut Vec<Job>,
         pending: Option<&Pending>,
-    ) -> std::result::Result<(), GroupFailure> {
+    ) -> std::result::Result<Flushed, GroupFailure> {
         let started = Instant::now();
         let first_seq = self.next_seq.get();
         let now = self.clock.now();
         self.execute("BEGIN IMMEDIATE").map_err(|_| self.roll_back())?;
-        if let Some(pending) = pending {
-            let flushed = self.in_savepoint(now, |tx| pending.flush(tx).is_ok())?;
-            if !flushed {
-                tracing::error!("deferred writes could not be flushed and are dropped");
-            }
-        }
+        let flushed = match pending {
+            None => true,
+            Some(pending) => self.in_savepoint(now, |tx| {
+                pending.flush(tx).inspect_err(|error| self.note_flush(error)).is_ok()
+            })?,
+        };
         for index in 0..group.len() {
             if started.elapsed() > GROUP_TIME && index > 0 {
                 self.queue.put_back(group.split_off(index));
@@ -131,9 +149,15 @@ impl Writer {
             let job = &mut group[index];
             self.in_savepoint(now, |tx| job.run(tx))?;
         }
-        self.prune(now, self.next_seq.get() - first_seq, group.len() as u64)
+        self.feed_pruner
+            .prune(&self.connection, self.next_seq.get() - first_seq)
             .map_err(|_| self.roll_back())?;
-        self.commit()
+        let bytes = group.iter().map(Job::weight).sum();
+        self.request_pruner
+            .prune(&self.connection, now, group.len(), bytes)
+            .map_err(|_| self.roll_back())?;
+        self.commit()?;
+        Ok(Flushed(flushed))
     }
 
     /// Runs an operation in a savepoint; undoes it where it fails. An error where the transaction
@@ -159,18 +183,9 @@ impl Writer {
         Ok(succeeded)
     }
 
-    fn prune(&mut self, now: i64, changes: u64, calls: u64) -> rusqlite::Result<()> {
-        self.feed_pruner.prune(&self.connection, changes)?;
-        self.request_pruner.prune(&self.connection, now, calls)
-    }
-
     fn commit(&self) -> std::result::Result<(), GroupFailure> {
         match self.execute("COMMIT") {
-            Ok(()) => {
-                self.health.clear(Cause::DatabaseFull);
-                self.health.clear(Cause::DatabaseIo);
-                Ok(())
-            }
+            Ok(()) => Ok(()),
             Err(error) if is_failed_sync(&error) => {
                 self.roll_back();
                 Err(GroupFailure::SyncFailed)
@@ -184,15 +199,11 @@ impl Writer {
         let seq = self.next_seq.get();
         let outcome = self.replace_unsynced().and_then(|()| self.try_alone(job));
         match outcome {
-            Ok(true) => {
-                self.health.clear(Cause::DatabaseFull);
-                self.health.clear(Cause::DatabaseIo);
-            }
+            Ok(true) => {}
             // The operation's own error is its result.
             Ok(false) => self.next_seq.set(seq),
             Err(error) => {
                 self.next_seq.set(seq);
-                self.note(&error);
                 job.refuse(error);
             }
         }
@@ -203,9 +214,6 @@ impl Writer {
         self.execute("BEGIN IMMEDIATE")?;
         let tx = Tx::new(&self.connection, &self.next_seq, self.clock.now());
         if !job.run(&tx) {
-            if self.connection.is_autocommit() {
-                self.note_full();
-            }
             self.roll_back();
             return Ok(false);
         }
@@ -248,16 +256,33 @@ impl Writer {
         GroupFailure::RolledBack
     }
 
-    fn note(&self, error: &StoreError) {
-        if error.is_disk_full() {
-            self.note_full();
-        } else if matches!(error, StoreError::Database(_)) {
-            self.health.note(Cause::DatabaseIo, "writing the database failed");
-        }
+    /// Notes what an error says of the database; true where it says anything.
+    fn note(&self, error: &StoreError) -> bool {
+        let cause = match error {
+            StoreError::Database(cause) => cause,
+            // Noted where it happened.
+            StoreError::OutcomeUnknown => return true,
+            _ => return false,
+        };
+        let (cause, message) = match cause.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => {
+                (Cause::DatabaseFull, "the database can't grow: the disk is full")
+            }
+            Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::ReadOnly) => {
+                (Cause::DatabaseIo, "writing the database failed")
+            }
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                (Cause::DatabaseDamaged, "the database is damaged")
+            }
+            _ => return false,
+        };
+        self.health.note(cause, message);
+        true
     }
 
-    fn note_full(&self) {
-        self.health.note(Cause::DatabaseFull, "the database can't grow: the disk is full");
+    fn note_flush(&self, error: &StoreError) {
+        tracing::warn!(%error, "deferred writes could not be flushed; they are kept");
+        self.note(error);
     }
 
     fn execute(&self, sql: &'static str) -> rusqlite::Result<()> {

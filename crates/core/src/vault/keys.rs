@@ -382,7 +382,7 @@ mod tests {
         assert_eq!(error(b" \n"), KeyError::Empty);
         assert_eq!(error(&[b'a'; MAX_KEY_FILE_BYTES + 1]), KeyError::TooLong);
         assert_eq!(error(&[0xff, 0xfe]), KeyError::NotText);
-        assert_eq!(error(MASTER[1..].as_bytes()), KeyError::NotHex);
+        assert_eq!(error(&MASTER.as_bytes()[1..]), KeyError::NotHex);
         assert_eq!(error(MASTER.replace('4', "g").as_bytes()), KeyError::NotHex);
         assert_eq!(error("ж".repeat(32).as_bytes()), KeyError::NotHex);
         assert_eq!(error(b"abandon about"), KeyError::WordCount(2));

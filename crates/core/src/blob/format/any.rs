@@ -26,7 +26,7 @@ impl<F: ReadAt> AnyBlob<F> {
     pub fn open(file: F, sha256: &ContentHash, keys: &[&KeySet]) -> Result<Self, FormatError> {
         // A format 0 file begins with a random nonce: one in 2^64 begins with the magic.
         let mut magic = [0; MAGIC.len()];
-        if file.len()? >= length(MAGIC.len()) {
+        if file.file_len()? >= length(MAGIC.len()) {
             read_exact(&file, &mut magic, 0)?;
         }
         if magic == MAGIC {

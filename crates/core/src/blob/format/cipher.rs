@@ -101,6 +101,11 @@ impl ChunkNonce {
         Self::at(index, last)
     }
 
+    /// Gives the bytes to the cipher; with them the nonce is gone.
+    fn spend(self) -> Nonce {
+        Nonce::from(self.0)
+    }
+
     fn at(index: u64, last: bool) -> Self {
         let mut nonce = [0; 12];
         nonce[3..11].copy_from_slice(&index.to_be_bytes());
@@ -166,11 +171,11 @@ impl FileCiphers {
     /// Seals one chunk from `plaintext` into `out`, which is longer by a tag.
     pub(super) fn seal_chunk(&self, nonce: ChunkNonce, plaintext: &[u8], out: &mut [u8]) {
         assert_eq!(out.len(), plaintext.len() + TAG_LEN, "no room for ciphertext and tag");
-        let ChunkNonce(nonce) = nonce;
         let (ciphertext, tag) = out.split_at_mut(plaintext.len());
-        // Same lengths, so this is never an error.
-        let Ok(buffers) = InOutBuf::new(plaintext, ciphertext) else { return };
-        let sealed = self.chunk.encrypt_inout_detached(&Nonce::from(nonce), b"", buffers);
+        let Ok(buffers) = InOutBuf::new(plaintext, ciphertext) else {
+            unreachable!("plaintext and ciphertext have the same length")
+        };
+        let sealed = self.chunk.encrypt_inout_detached(&nonce.spend(), b"", buffers);
         tag.copy_from_slice(&must_seal(sealed));
     }
 
@@ -183,12 +188,11 @@ impl FileCiphers {
         out: &mut [u8],
     ) -> Result<(), FormatError> {
         const WHAT: &str = "a chunk does not authenticate";
-        let ChunkNonce(nonce) = nonce;
         let (ciphertext, tag) =
             stored.split_last_chunk::<TAG_LEN>().ok_or(FormatError::damaged(WHAT))?;
         let buffers = InOutBuf::new(ciphertext, out).map_err(|_| FormatError::damaged(WHAT))?;
         self.chunk
-            .decrypt_inout_detached(&Nonce::from(nonce), b"", buffers, &Tag::from(*tag))
+            .decrypt_inout_detached(&nonce.spend(), b"", buffers, &Tag::from(*tag))
             .map_err(|_| FormatError::damaged(WHAT))
     }
 

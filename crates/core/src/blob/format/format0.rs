@@ -55,7 +55,7 @@ impl<F: ReadAt> Format0Reader<F> {
     /// fails.
     pub fn verify(file: F, sha256: &ContentHash, keys: &[&KeySet]) -> Result<Self, FormatError> {
         let len = file
-            .len()?
+            .file_len()?
             .checked_sub(OVERHEAD)
             .ok_or(FormatError::damaged("the file is too short"))?;
         if len > MAX_LEN {

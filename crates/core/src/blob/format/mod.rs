@@ -2,9 +2,9 @@
 //!
 //! This folder turns content into sealed files and back. It does not know where files lie, what
 //! they are named, who may read them or when they are synced; it is handed open files and keys.
-//! Layers, from below: [`positional`](self) file access, `cipher` (keys, nonces, tags), `header`
+//! Layers, from below: `positional` (access to files), `cipher` (keys, nonces, tags), `header`
 //! and `index` (the parts of a file), [`Sealer`] and [`BlobReader`] (the whole of it), and
-//! [`seal_stream`] on top, which drives a sealer at the speed of the machine.
+//! [`seal_stream`] and [`ReadAhead`] on top, which drive them at the speed of the machine.
 //!
 //! **Format 1**, which is written: a header of 208 bytes with the file's own key, wrapped, and the
 //! content in chunks, each sealed by itself (the STREAM construction). **Format 0**, which is only
@@ -16,6 +16,7 @@
 //! is believed before it is bounded, so that no file, however made, costs more than a fixed amount
 //! of memory or makes a reader panic.
 
+mod ahead;
 mod any;
 mod cipher;
 mod format0;
@@ -32,6 +33,7 @@ mod writer;
 
 use std::io;
 
+pub use ahead::ReadAhead;
 pub use any::{AnyBlob, AnyRange};
 pub use cipher::FileKey;
 pub use format0::{Format0Range, Format0Reader};

@@ -38,7 +38,7 @@ impl<F: ReadAt> BlobReader<F> {
         let mut bytes = [0; HEADER_LEN];
         read_exact(&file, &mut bytes, 0)?;
         let header = Header::parse(&bytes)?;
-        if file.len()? != length(HEADER_LEN) + header.body_len {
+        if file.file_len()? != length(HEADER_LEN) + header.body_len {
             return Err(FormatError::damaged("the file has not the length its header says"));
         }
         let (opened_by, file_key) = unwrap_file_key(&header, keys)?;
@@ -155,6 +155,9 @@ impl<F: ReadAt + WriteAt> BlobReader<F> {
     /// Wraps the file key under the master key of `keys` too, in place of the slot that `current`
     /// does not open. Writes 80 bytes and does not sync; a crash in between leaves the other slot,
     /// and so the file, as they were. Answers whether there was anything to do.
+    ///
+    /// Goes by the slots as they were when the file was opened: the caller must keep others from
+    /// rewrapping it since then.
     ///
     /// # Errors
     /// When the file system fails or has no random bytes to give.

@@ -25,11 +25,11 @@ use crate::vault::keys::KeySet;
 const INLINE_MAX: usize = 256 * 1024;
 
 /// What is read, hashed, sealed and written in one go: a multiple of every chunk size in use.
-const BLOCK_BYTES: usize = 1024 * 1024;
+const BLOCK_BYTES: usize = 512 * 1024;
 
-/// Blocks under way at once: one being sealed, one being hashed, and one between, so that a thread
-/// that is held up for a moment does not hold up the other.
-const BLOCKS: usize = 3;
+/// Blocks under way at once: one being sealed, one being read behind it, one being hashed, and one
+/// between, so that a thread that is held up for a moment does not hold up the other.
+const BLOCKS: usize = 4;
 
 /// What was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -20,15 +20,7 @@ pub trait ReadAt {
     ///
     /// # Errors
     /// When the file system does not tell.
-    fn len(&self) -> io::Result<u64>;
-
-    /// Whether there is nothing to read.
-    ///
-    /// # Errors
-    /// When the file system does not tell.
-    fn is_empty(&self) -> io::Result<bool> {
-        Ok(self.len()? == 0)
-    }
+    fn file_len(&self) -> io::Result<u64>;
 }
 
 /// Something that can be written at any place.
@@ -55,7 +47,7 @@ impl ReadAt for File {
         FileExt::read_exact_at(self, buf, offset)
     }
 
-    fn len(&self) -> io::Result<u64> {
+    fn file_len(&self) -> io::Result<u64> {
         Ok(self.metadata()?.len())
     }
 }
@@ -78,8 +70,8 @@ impl ReadAt for [u8] {
         Ok(())
     }
 
-    fn len(&self) -> io::Result<u64> {
-        Ok(super::length(<[u8]>::len(self)))
+    fn file_len(&self) -> io::Result<u64> {
+        Ok(super::length(self.len()))
     }
 }
 
@@ -88,8 +80,8 @@ impl ReadAt for Vec<u8> {
         self.as_slice().read_exact_at(buf, offset)
     }
 
-    fn len(&self) -> io::Result<u64> {
-        ReadAt::len(self.as_slice())
+    fn file_len(&self) -> io::Result<u64> {
+        self.as_slice().file_len()
     }
 }
 
@@ -98,8 +90,8 @@ impl<T: ReadAt + ?Sized> ReadAt for &T {
         (**self).read_exact_at(buf, offset)
     }
 
-    fn len(&self) -> io::Result<u64> {
-        (**self).len()
+    fn file_len(&self) -> io::Result<u64> {
+        (**self).file_len()
     }
 }
 
@@ -108,7 +100,7 @@ impl<T: ReadAt + ?Sized> ReadAt for Arc<T> {
         (**self).read_exact_at(buf, offset)
     }
 
-    fn len(&self) -> io::Result<u64> {
-        (**self).len()
+    fn file_len(&self) -> io::Result<u64> {
+        (**self).file_len()
     }
 }

@@ -10,8 +10,8 @@ use zeroize::Zeroize;
 use super::open::{BlobReader, read_exact};
 use super::{FormatError, ReadAt, index, length};
 
-/// How much is read from the file at once. Measured: below 256 KiB calls begin to cost, above 1 MiB
-/// nothing is gained and the buffer falls out of the cache.
+/// How much is read from the file at once: enough for calls to cost nothing beside the cipher, and
+/// little enough for the buffer to stay in a processor's cache.
 const READ_BYTES: usize = 1024 * 1024;
 
 /// A reader of part of a content, or of all of it.
@@ -39,12 +39,19 @@ impl<F: ReadAt> RangeReader<F> {
         if offset > plaintext_len {
             return Err(FormatError::OutOfRange { offset, len: plaintext_len });
         }
-        let chunk_size = length(blob.header().chunk_size.bytes());
         let mut reader = Self::whole(blob);
-        reader.chunk = offset / chunk_size;
-        reader.skip = index(offset % chunk_size);
-        reader.remaining = len.min(plaintext_len - offset);
+        reader.restart(offset, len.min(plaintext_len - offset));
         Ok(reader)
+    }
+
+    /// Goes on with another range, which must lie within the content, and keeps the buffers.
+    pub(super) fn restart(&mut self, offset: u64, len: u64) {
+        let chunk_size = length(self.blob.header().chunk_size.bytes());
+        self.chunk = offset / chunk_size;
+        self.skip = index(offset % chunk_size);
+        self.remaining = len;
+        self.stored_from = self.stored_to;
+        self.plain_from = self.plain_to;
     }
 
     pub(super) fn whole(blob: BlobReader<F>) -> Self {

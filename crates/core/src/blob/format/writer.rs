@@ -11,11 +11,12 @@ use std::thread::{self, Scope, ScopedJoinHandle};
 
 use super::{WriteAt, length};
 
-/// Buffers waiting for the writer.
-const QUEUE: usize = 2;
+/// Buffers waiting for the writer. With the one being written and the one being filled they bound
+/// the memory, to 3 MiB.
+const QUEUE: usize = 4;
 
-/// After so many bytes the file is pushed towards the disk. Smaller steps cost more journal commits,
-/// larger ones leave more to the sync at the end.
+/// After so many bytes the file is pushed towards the disk. Measured with 1 GiB, synced at the end:
+/// steps of 64 or 128 MiB take a fifth longer, as more is left for that sync.
 const FLUSH_BYTES: u64 = 32 * 1024 * 1024;
 
 /// The owner's end of the writing thread.

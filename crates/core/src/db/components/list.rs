@@ -89,7 +89,7 @@ pub fn list(reader: Reader<'_>, _caller: &Caller, params: &ListParams) -> Result
             let key = (value, component.component_id.as_str().to_owned());
             let bytes = component.manifest.get().len()
                 + component.description.as_ref().map_or(0, |text| text.as_str().len())
-                + component.blobs.len() * 100
+                + component.blobs.keys().map(|role| role.as_str().len() + 70).sum::<usize>()
                 + 600;
             if !page.push(component, key, bytes) {
                 break;

@@ -1,0 +1,349 @@
+//! The grammar of the command line.
+
+use std::path::PathBuf;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueHint};
+use clap_complete::Shell;
+use osnova_storage_client::api::blobs::BlobOrder;
+use osnova_storage_client::api::components::{ComponentOrder, ComponentType, Direction};
+use osnova_storage_client::api::wire::{BlobHash, ComponentId, Cursor, PreferenceKey};
+use osnova_storage_client::api::{all_methods, wire};
+
+use super::failure::Failure;
+use super::output::Output;
+
+/// Talks to the storage daemon of Osnova.
+#[derive(Parser)]
+#[command(name = "osnova-storage", version, arg_required_else_help = true)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(super) connection: Connection,
+    /// Print the daemon's JSON answer as it is.
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// How to reach the daemon.
+#[derive(Args)]
+pub(super) struct Connection {
+    /// Where it listens: unix:PATH, ws+unix:PATH, http://127.0.0.1:PORT or ws://127.0.0.1:PORT
+    /// [env: OSNOVA_STORAGE_ENDPOINT; default: the user's socket]
+    #[arg(long, global = true, value_name = "ENDPOINT")]
+    pub(super) endpoint: Option<String>,
+    /// The token to show; other users can see arguments, so better by file or environment
+    /// [env: OSNOVA_STORAGE_TOKEN]
+    #[arg(long, global = true, value_name = "TOKEN")]
+    pub(super) token: Option<String>,
+    /// A file with the token to show.
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "token")]
+    pub(super) token_file: Option<PathBuf>,
+    /// How long to wait for an answer.
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 60)]
+    pub(super) timeout: u64,
+}
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// Say whether the daemon is well.
+    Status,
+    /// Call any method of the contract.
+    Call {
+        /// The method, such as components.get.
+        #[arg(value_parser = MethodName)]
+        method: String,
+        /// Its params as JSON, an object or an array; - reads them from standard input.
+        #[arg(value_name = "JSON")]
+        params: Option<String>,
+    },
+    /// List the methods of the contract, with scopes and summaries.
+    Methods {
+        /// Only those that begin with this.
+        prefix: Option<String>,
+    },
+    /// Content: put, read, list, pin, remove.
+    #[command(subcommand)]
+    Blob(BlobCommand),
+    /// List records.
+    #[command(subcommand)]
+    Ls(ListWhat),
+    /// Show a record.
+    #[command(subcommand)]
+    Show(RecordWhat),
+    /// Set a preference.
+    Set(SetArguments),
+    /// Remove a record.
+    #[command(subcommand)]
+    Rm(RemoveWhat),
+    /// Show what a component needs, or what needs it.
+    Deps(DepsArguments),
+    /// Load the master key; the phrase is asked for on the terminal.
+    Unlock {
+        /// Read the phrase, or 64 hexadecimal digits, from a file; - for standard input.
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        file: Option<PathBuf>,
+    },
+    /// Wipe the master key from the daemon's memory.
+    Lock,
+    /// Stop the daemon cleanly.
+    Shutdown,
+    /// Write a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+#[derive(Subcommand)]
+pub(super) enum BlobCommand {
+    /// Store a file, or standard input, and print its hash.
+    Put {
+        /// The file; - for standard input.
+        #[arg(value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+        /// What it is, as a media type.
+        #[arg(long = "type", value_name = "MEDIA-TYPE")]
+        content_type: Option<String>,
+        /// What to call it; the file's name where left out.
+        #[arg(long)]
+        name: Option<String>,
+        /// Do not keep it unless a record names it soon.
+        #[arg(long)]
+        no_pin: bool,
+        /// Refuse it unless this is its hash.
+        #[arg(long, value_name = "HASH")]
+        expect: Option<BlobHash>,
+    },
+    /// Read a content, or a part of it.
+    Get {
+        /// Its hash.
+        hash: BlobHash,
+        /// Where to; standard output where left out, or -. The file appears when it is complete.
+        #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        output: Option<PathBuf>,
+        /// The first and the last byte, counted from 0: 0-99, or 100- for the rest.
+        #[arg(long, value_name = "FIRST-LAST", value_parser = parse_range)]
+        range: Option<(u64, Option<u64>)>,
+    },
+    /// Say what is known of contents.
+    Stat {
+        /// Their hashes.
+        #[arg(required = true)]
+        hashes: Vec<BlobHash>,
+    },
+    /// List contents.
+    Ls {
+        /// Only those that are pinned (true) or not (false).
+        #[arg(long, value_name = "BOOL")]
+        pinned: Option<bool>,
+        /// What to order by.
+        #[arg(long, value_name = "FIELD", value_parser = words::<BlobOrder>(&["createdAt", "hash"], BlobOrder::from_word))]
+        order: Option<BlobOrder>,
+        #[command(flatten)]
+        page: PageArguments,
+    },
+    /// Delete contents.
+    Rm {
+        /// Their hashes.
+        #[arg(required = true)]
+        hashes: Vec<BlobHash>,
+    },
+    /// Pin contents: they stay until they are deleted.
+    Pin {
+        /// Their hashes.
+        #[arg(required = true)]
+        hashes: Vec<BlobHash>,
+    },
+    /// Take the pin off contents.
+    Unpin {
+        /// Their hashes.
+        #[arg(required = true)]
+        hashes: Vec<BlobHash>,
+    },
+    /// Say how much is stored.
+    Usage,
+}
+
+/// Which part of a list.
+#[derive(Args)]
+pub(super) struct PageArguments {
+    /// From the least to the greatest.
+    #[arg(long, conflicts_with = "desc")]
+    pub(super) asc: bool,
+    /// From the greatest to the least.
+    #[arg(long)]
+    pub(super) desc: bool,
+    /// At most this many, 1 to 1000.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(super) limit: Option<u16>,
+    /// Go on where an earlier page ended.
+    #[arg(long)]
+    pub(super) cursor: Option<Cursor>,
+    /// All pages.
+    #[arg(long)]
+    pub(super) all: bool,
+}
+
+impl PageArguments {
+    pub(super) fn direction(&self) -> Option<Direction> {
+        match (self.asc, self.desc) {
+            (true, _) => Some(Direction::Ascending),
+            (_, true) => Some(Direction::Descending),
+            _ => None,
+        }
+    }
+
+    pub(super) fn limit(&self) -> Option<wire::Limit> {
+        self.limit.map(wire::Limit)
+    }
+}
+
+#[derive(Subcommand)]
+pub(super) enum ListWhat {
+    /// The components that are installed.
+    #[command(visible_alias = "component")]
+    Components {
+        /// Only frontends or backends.
+        #[arg(long = "type", value_name = "TYPE", value_parser = words::<ComponentType>(&["frontend", "backend"], ComponentType::from_word))]
+        component_type: Option<ComponentType>,
+        /// What to order by.
+        #[arg(long, value_name = "FIELD", value_parser = words::<ComponentOrder>(&["installedAt", "lastUsed", "name"], ComponentOrder::from_word))]
+        order: Option<ComponentOrder>,
+        #[command(flatten)]
+        page: PageArguments,
+    },
+    /// The preferences, by key.
+    #[command(visible_alias = "preference")]
+    Preferences {
+        /// Only keys that begin with this.
+        #[arg(long)]
+        prefix: Option<PreferenceKey>,
+        /// At most this many, 1 to 1000.
+        #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1000))]
+        limit: Option<u16>,
+        /// Go on where an earlier page ended.
+        #[arg(long)]
+        cursor: Option<Cursor>,
+        /// All pages.
+        #[arg(long)]
+        all: bool,
+    },
+}
+
+#[derive(Subcommand)]
+pub(super) enum RecordWhat {
+    /// A component.
+    Component {
+        /// Its id.
+        id: ComponentId,
+    },
+    /// A preference's value.
+    Preference {
+        /// Its key.
+        key: PreferenceKey,
+    },
+}
+
+#[derive(Args)]
+pub(super) struct SetArguments {
+    /// The preference's key.
+    pub(super) key: PreferenceKey,
+    /// Its value as JSON (a text in quotes: '"dark"'); - reads it from standard input.
+    #[arg(value_name = "JSON")]
+    pub(super) value: String,
+    /// Only if this is its revision; 0: only if it is not set.
+    #[arg(long, value_name = "REVISION")]
+    pub(super) if_revision: Option<u64>,
+}
+
+#[derive(Subcommand)]
+pub(super) enum RemoveWhat {
+    /// A component.
+    Component {
+        /// Its id.
+        id: ComponentId,
+        /// Only if this is its revision.
+        #[arg(long, value_name = "REVISION")]
+        if_revision: Option<u64>,
+    },
+    /// A preference.
+    Preference {
+        /// Its key.
+        key: PreferenceKey,
+        /// Only if this is its revision.
+        #[arg(long, value_name = "REVISION")]
+        if_revision: Option<u64>,
+    },
+}
+
+#[derive(Args)]
+pub(super) struct DepsArguments {
+    /// The component's id.
+    pub(super) id: ComponentId,
+    /// Follow them to the end.
+    #[arg(long)]
+    pub(super) transitive: bool,
+    /// What needs it, rather than what it needs.
+    #[arg(long)]
+    pub(super) reverse: bool,
+}
+
+/// Takes any method name, and completes those of the contract.
+#[derive(Clone)]
+struct MethodName;
+
+impl clap::builder::TypedValueParser for MethodName {
+    type Value = String;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        argument: Option<&clap::Arg>,
+        value: &std::ffi::OsStr,
+    ) -> Result<String, clap::Error> {
+        // A daemon newer than this program may know more methods, so the name is not checked here.
+        clap::builder::StringValueParser::new().parse_ref(command, argument, value)
+    }
+
+    fn possible_values(
+        &self,
+    ) -> Option<Box<dyn Iterator<Item = clap::builder::PossibleValue> + '_>> {
+        let of_contract = |spec: &'static osnova_storage_client::api::MethodSpec| {
+            clap::builder::PossibleValue::new(spec.name).help(spec.summary())
+        };
+        Some(Box::new(all_methods().map(of_contract)))
+    }
+}
+
+/// Takes the words of a wire enumeration.
+fn words<T: Clone + Send + Sync + 'static>(
+    words: &'static [&'static str],
+    from_word: fn(&str) -> Option<T>,
+) -> impl clap::builder::TypedValueParser<Value = T> {
+    use clap::builder::TypedValueParser;
+    PossibleValuesParser::new(words)
+        .try_map(move |word| from_word(&word).ok_or("is a word that this program does not know"))
+}
+
+fn parse_range(text: &str) -> Result<(u64, Option<u64>), String> {
+    let bad = || "must be FIRST-LAST or FIRST-, in bytes counted from 0".to_owned();
+    let (first, last) = text.split_once('-').ok_or_else(bad)?;
+    let first = first.parse().map_err(|_| bad())?;
+    let last = match last {
+        "" => None,
+        last => Some(last.parse().map_err(|_| bad())?),
+    };
+    match last {
+        Some(last) if last < first => Err(bad()),
+        last => Ok((first, last)),
+    }
+}
+
+/// Writes a completion script.
+pub(super) fn completions(shell: Shell, output: &Output) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "osnova-storage", &mut script);
+    output.bytes(&script)
+}

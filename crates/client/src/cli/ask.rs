@@ -1,0 +1,47 @@
+//! Asking the daemon: an answer that can be printed as it came, or read by its type.
+
+use osnova_storage_client::Method;
+use serde_json::value::RawValue;
+
+use super::Session;
+use super::failure::Failure;
+
+/// An answer, still as its text.
+pub(super) struct Answer<M: Method> {
+    pub(super) raw: Box<RawValue>,
+    method: std::marker::PhantomData<M>,
+}
+
+impl<M: Method> Answer<M> {
+    /// The answer by its type.
+    pub(super) fn read(&self) -> Result<M::Result, Failure> {
+        serde_json::from_str(self.raw.get()).map_err(|error| {
+            Failure::failed(format!("the answer to {} can't be read: {error}", M::SPEC.name))
+        })
+    }
+}
+
+/// Calls a method, keeping the text of the answer.
+pub(super) async fn ask<M: Method>(
+    session: &Session,
+    params: M::Params,
+) -> Result<Answer<M>, Failure> {
+    // Kept out of the signature's way: params are handed over, since they may hold a secret.
+    let text = serde_json::to_string(&params).map_err(|error| Failure::usage(error.to_string()))?;
+    drop(params);
+    let raw = session.client.call_raw(M::SPEC.name, Some(&text)).await?;
+    Ok(Answer { raw, method: std::marker::PhantomData })
+}
+
+/// Calls a method, and prints the answer: as JSON where that was asked for, else by `show`.
+pub(super) async fn show<M: Method>(
+    session: &Session,
+    params: M::Params,
+    show: impl FnOnce(&M::Result) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let answer = ask::<M>(session, params).await?;
+    match session.output.is_json() {
+        true => session.output.raw(&answer.raw),
+        false => show(&answer.read()?),
+    }
+}

@@ -1,0 +1,255 @@
+//! `blob`: content, put and read by streaming.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use osnova_storage_client::api::blobs::{self, BlobPage, BlobStat, HashParams};
+use osnova_storage_client::api::wire::BlobHash;
+use osnova_storage_client::{BlobStream, Method, PutBlob};
+
+use super::Session;
+use super::arguments::BlobCommand;
+use super::ask::{self, ask};
+use super::failure::Failure;
+use super::input;
+use super::output::output_failed;
+use super::paging::pages;
+use super::progress::Bar;
+use super::records::deleted;
+use super::table::{Cell, Table};
+
+pub(super) async fn run(session: &Session, command: BlobCommand) -> Result<(), Failure> {
+    match command {
+        BlobCommand::Put { file, content_type, name, no_pin, expect } => {
+            let about = PutBlob {
+                content_type,
+                name,
+                expected_hash: expect,
+                pin: no_pin.then_some(false),
+                ..PutBlob::default()
+            };
+            put(session, &file, about).await
+        }
+        BlobCommand::Get { hash, output, range } => get(session, &hash, output, range).await,
+        BlobCommand::Stat { hashes } => stats::<blobs::Stat>(session, hashes).await,
+        BlobCommand::Pin { hashes } => stats::<blobs::Pin>(session, hashes).await,
+        BlobCommand::Unpin { hashes } => stats::<blobs::Unpin>(session, hashes).await,
+        BlobCommand::Rm { hashes } => {
+            for hash in hashes {
+                ask::show::<blobs::Delete>(session, HashParams { hash }, |answer| {
+                    session.output.line(&format!("{hash} {}", deleted(answer.deleted)))
+                })
+                .await?;
+            }
+            Ok(())
+        }
+        BlobCommand::Ls { pinned, order, page } => {
+            let params = blobs::ListParams {
+                pinned,
+                order_by: order,
+                direction: page.direction(),
+                limit: page.limit(),
+                cursor: page.cursor,
+            };
+            let show = |found: &BlobPage| session.output.table(&table(&found.items));
+            pages::<blobs::List>(
+                session,
+                params,
+                page.all,
+                |params| &mut params.cursor,
+                |found| found.next_cursor.clone(),
+                show,
+            )
+            .await
+        }
+        BlobCommand::Usage => usage(session).await,
+    }
+}
+
+/// Calls a method that answers what is known of a content, for each; one table for all.
+async fn stats<M: Method<Params = HashParams, Result = BlobStat>>(
+    session: &Session,
+    hashes: Vec<BlobHash>,
+) -> Result<(), Failure> {
+    let mut found = Vec::new();
+    for hash in hashes {
+        let answer = ask::<M>(session, HashParams { hash }).await?;
+        match session.output.is_json() {
+            true => session.output.raw(&answer.raw)?,
+            false => found.push(answer.read()?),
+        }
+    }
+    session.output.table(&table(&found))
+}
+
+fn table(items: &[BlobStat]) -> Table {
+    let headings = ["hash", "size", "on disk", "type", "name", "pinned", "named by", "created"];
+    let mut table = Table::new(&headings);
+    for blob in items {
+        table.row(vec![
+            Cell::from(blob.hash.to_string()),
+            Cell::size(blob.size.0),
+            blob.stored_size.map_or_else(|| Cell::from(""), |size| Cell::size(size.0)),
+            Cell::maybe(blob.content_type.as_ref()),
+            Cell::maybe(blob.name.as_ref()),
+            Cell::from(if blob.pinned { "pinned" } else { "-" }),
+            Cell::from(blob.references.0.to_string()),
+            Cell::time(blob.created_at.0),
+        ]);
+    }
+    table
+}
+
+async fn usage(session: &Session) -> Result<(), Failure> {
+    ask::show::<blobs::Usage>(session, blobs::UsageParams {}, |usage| {
+        let mut table = Table::pairs();
+        table.pair("blobs", usage.count.0.to_string());
+        table.pair("size", Cell::size(usage.bytes.0));
+        if let Some(bytes) = usage.stored_bytes {
+            table.pair("on disk", Cell::size(bytes.0));
+        }
+        if let Some(bytes) = usage.limit_bytes {
+            table.pair("limit", Cell::size(bytes.0));
+        }
+        session.output.table(&table)
+    })
+    .await
+}
+
+async fn put(session: &Session, path: &Path, mut about: PutBlob) -> Result<(), Failure> {
+    let file = match path == Path::new("-") {
+        true => input::standard(),
+        false => std::fs::File::open(path),
+    };
+    let file = file.map_err(|error| Failure::file(path, &error))?;
+    let metadata = file.metadata().map_err(|error| Failure::file(path, &error))?;
+    if metadata.is_dir() {
+        return Err(Failure::usage(format!("{} is a directory", path.display())));
+    }
+    if path != Path::new("-") {
+        // A pipe or a device has no length of its own, and standard input may be read in part.
+        about.length = metadata.is_file().then_some(metadata.len());
+        let file_name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        about.name = about.name.or(file_name);
+    }
+    let bar = Bar::new(about.length);
+    about.progress = bar.progress();
+    let stored = session.client.put_blob(tokio::fs::File::from_std(file), about).await?;
+    drop(bar);
+    if session.output.is_json() {
+        let text =
+            serde_json::to_string(&stored).map_err(|error| Failure::failed(error.to_string()))?;
+        return session.output.bytes(format!("{text}\n").as_bytes());
+    }
+    session.output.line(&stored.hash.to_string())
+}
+
+async fn get(
+    session: &Session,
+    hash: &BlobHash,
+    output: Option<PathBuf>,
+    range: Option<(u64, Option<u64>)>,
+) -> Result<(), Failure> {
+    let stream = match range {
+        None => session.client.get_blob(hash, ..).await?,
+        Some((first, None)) => session.client.get_blob(hash, first..).await?,
+        Some((first, Some(last))) => session.client.get_blob(hash, first..=last).await?,
+    };
+    let bar = Bar::new(Some(stream.length()));
+    let stream = match bar.progress() {
+        Some(progress) => stream.with_progress(progress),
+        None => stream,
+    };
+    match output {
+        Some(path) if path != Path::new("-") => to_file(stream, &path).await,
+        None if session.output.is_terminal() && !is_text(stream.content_type()) => {
+            drop(bar);
+            Err(Failure::usage("the content may not be text; use -o FILE, or -o - to print it"))
+        }
+        _ => to_stdout(stream).await,
+    }
+}
+
+fn is_text(content_type: Option<&str>) -> bool {
+    content_type.is_some_and(|kind| kind.starts_with("text/") || kind == "application/json")
+}
+
+async fn to_stdout(mut stream: BlobStream) -> Result<(), Failure> {
+    let mut stdout = io::stdout();
+    while let Some(chunk) = stream.next_chunk().await.map_err(|error| broken(&error))? {
+        stdout.write_all(&chunk).map_err(|error| output_failed(&error))?;
+    }
+    stdout.flush().map_err(|error| output_failed(&error))
+}
+
+fn broken(error: &io::Error) -> Failure {
+    Failure::failed(format!("the transfer broke: {error}"))
+}
+
+/// Writes beside the file, and renames when all of it is there and on disk.
+async fn to_file(mut stream: BlobStream, path: &Path) -> Result<(), Failure> {
+    let failed = |error: io::Error| Failure::file(path, &error);
+    let mut part = Part::create(path).map_err(failed)?;
+    while let Some(chunk) = stream.next_chunk().await.map_err(|error| broken(&error))? {
+        part.file.write_all(&chunk).map_err(failed)?;
+    }
+    part.finish().map_err(failed)
+}
+
+/// A file on its way to its name; removed when it is dropped before it got there.
+struct Part<'a> {
+    file: std::fs::File,
+    temporary: PathBuf,
+    path: &'a Path,
+    finished: bool,
+}
+
+impl<'a> Part<'a> {
+    fn create(path: &'a Path) -> io::Result<Self> {
+        let name = path.file_name().ok_or(io::ErrorKind::IsADirectory)?;
+        let mut temporary = std::ffi::OsString::from(".");
+        temporary.push(name);
+        temporary.push(format!(".{}.part", std::process::id()));
+        let temporary = path.with_file_name(temporary);
+        let file = std::fs::File::options().write(true).create_new(true).open(&temporary)?;
+        Ok(Self { file, temporary, path, finished: false })
+    }
+
+    fn finish(mut self) -> io::Result<()> {
+        self.file.sync_all()?;
+        std::fs::rename(&self.temporary, self.path)?;
+        self.finished = true;
+        Ok(())
+    }
+}
+
+impl Drop for Part<'_> {
+    fn drop(&mut self) {
+        if !self.finished {
+            let _ = std::fs::remove_file(&self.temporary);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_appears_only_when_it_is_complete() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("film");
+        std::fs::write(&path, "old").unwrap();
+        let mut part = Part::create(&path).unwrap();
+        part.file.write_all(b"ne").unwrap();
+        drop(part);
+        assert_eq!(std::fs::read(&path).unwrap(), b"old");
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+
+        let mut part = Part::create(&path).unwrap();
+        part.file.write_all(b"new").unwrap();
+        part.finish().unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"new");
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+}

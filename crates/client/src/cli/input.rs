@@ -1,0 +1,50 @@
+//! Texts that a command reads, bounded.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::PathBuf;
+
+use super::failure::Failure;
+
+/// Where a text comes from.
+pub(super) enum Source {
+    /// Standard input.
+    Standard,
+    /// A file.
+    File(PathBuf),
+}
+
+/// Reads a text of at most so many bytes, on a thread of its own: Ctrl-C ends the program meanwhile.
+pub(super) async fn read_text(source: Source, max_bytes: u64) -> Result<String, Failure> {
+    let name = match &source {
+        Source::Standard => "standard input".to_owned(),
+        Source::File(path) => path.display().to_string(),
+    };
+    let read = tokio::task::spawn_blocking(move || read_up_to(&source, max_bytes)).await;
+    match read.map_err(io::Error::other).and_then(|text| text) {
+        Ok(text) if text.len() as u64 > max_bytes => {
+            Err(Failure::usage(format!("{name} holds more than {max_bytes} bytes")))
+        }
+        Ok(text) => Ok(text),
+        Err(error) => Err(Failure::usage(format!("{name}: {error}"))),
+    }
+}
+
+/// One byte more than allowed tells that there is more.
+fn read_up_to(source: &Source, max_bytes: u64) -> io::Result<String> {
+    let mut text = String::new();
+    match source {
+        Source::Standard => io::stdin().lock().take(max_bytes + 1).read_to_string(&mut text)?,
+        Source::File(path) => File::open(path)?.take(max_bytes + 1).read_to_string(&mut text)?,
+    };
+    Ok(text)
+}
+
+/// Standard input as a file, for a transfer.
+pub(super) fn standard() -> io::Result<File> {
+    #[cfg(unix)]
+    let owned = std::os::fd::AsFd::as_fd(&io::stdin()).try_clone_to_owned();
+    #[cfg(windows)]
+    let owned = std::os::windows::io::AsHandle::as_handle(&io::stdin()).try_clone_to_owned();
+    owned.map(File::from)
+}

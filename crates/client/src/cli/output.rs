@@ -1,0 +1,79 @@
+//! What a command prints: JSON as it came, a table on a terminal, tab separated lines elsewhere.
+
+use std::io::{self, IsTerminal, Write};
+
+use serde_json::value::RawValue;
+
+use super::failure::Failure;
+use super::format;
+use super::table::Table;
+
+/// Standard output, and in which form to write to it.
+pub(super) struct Output {
+    json: bool,
+    terminal: bool,
+}
+
+impl Output {
+    pub(super) fn new(json: bool) -> Self {
+        Self { json, terminal: io::stdout().is_terminal() }
+    }
+
+    /// Whether answers are printed as JSON.
+    pub(super) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Whether a person is looking.
+    pub(super) fn is_terminal(&self) -> bool {
+        self.terminal
+    }
+
+    /// An answer as it came, and a line break.
+    pub(super) fn raw(&self, answer: &RawValue) -> Result<(), Failure> {
+        let mut text = answer.get().to_owned();
+        text.push('\n');
+        self.bytes(text.as_bytes())
+    }
+
+    /// One line, with nothing in it that moves a terminal's cursor.
+    pub(super) fn line(&self, text: &str) -> Result<(), Failure> {
+        self.bytes(format!("{}\n", format::one_line(text)).as_bytes())
+    }
+
+    /// Rows of columns.
+    pub(super) fn table(&self, table: &Table) -> Result<(), Failure> {
+        let text = if self.terminal { table.for_people() } else { table.tab_separated() };
+        self.bytes(text.as_bytes())
+    }
+
+    /// JSON for a person: indented on a terminal, with no more than JSON may hold in it.
+    pub(super) fn pretty(&self, json: &str) -> Result<(), Failure> {
+        let indented = serde_json::from_str::<serde_json::Value>(json)
+            .and_then(|value| serde_json::to_string_pretty(&value));
+        match indented {
+            Ok(text) if self.terminal => self.bytes(format!("{}\n", safe_lines(&text)).as_bytes()),
+            // Elsewhere, and where a number is too large to be read, the text stays as it is.
+            _ => self.bytes(format!("{json}\n").as_bytes()),
+        }
+    }
+
+    /// Bytes as they are.
+    pub(super) fn bytes(&self, bytes: &[u8]) -> Result<(), Failure> {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(|error| output_failed(&error))
+    }
+}
+
+/// Each line made safe for a terminal.
+fn safe_lines(text: &str) -> String {
+    text.lines().map(format::one_line).collect::<Vec<_>>().join("\n")
+}
+
+/// A reader of ours that closes its end is not a failure.
+pub(super) fn output_failed(error: &io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => Failure::NobodyReads,
+        _ => Failure::failed(format!("standard output: {error}")),
+    }
+}

@@ -1,0 +1,49 @@
+//! The bar of a long transfer, on standard error, for a person only.
+
+use std::io::{self, IsTerminal};
+use std::sync::Arc;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use osnova_storage_client::Progress;
+
+/// Shorter transfers are over before a bar could be read.
+const MIN_BYTES: u64 = 8 << 20;
+/// How often the bar is drawn in a second.
+const DRAWS_PER_SECOND: u8 = 5;
+
+/// A bar, or none. It vanishes when it is dropped.
+pub(super) struct Bar(Option<ProgressBar>);
+
+impl Bar {
+    /// A bar for a transfer of so many bytes, where that is known.
+    pub(super) fn new(length: Option<u64>) -> Self {
+        let long = length.is_none_or(|bytes| bytes >= MIN_BYTES);
+        if !long || !io::stderr().is_terminal() {
+            return Self(None);
+        }
+        let target = ProgressDrawTarget::stderr_with_hz(DRAWS_PER_SECOND);
+        let bar = ProgressBar::with_draw_target(length, target);
+        let template = match length {
+            Some(_) => "{bar:30} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left",
+            None => "{spinner} {bytes}, {bytes_per_sec}",
+        };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        Self(Some(bar))
+    }
+
+    /// What to hand to the transfer.
+    pub(super) fn progress(&self) -> Option<Arc<dyn Progress>> {
+        let bar = self.0.clone()?;
+        Some(Arc::new(move |bytes: u64| bar.set_position(bytes)))
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
+}

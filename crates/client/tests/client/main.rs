@@ -1,0 +1,9 @@
+//! The client and the command line against a daemon that answers by script.
+#![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+#[cfg(all(feature = "cli", unix))]
+mod command_line;
+mod repeating;
+mod streams;
+mod support;
+mod web_socket;

@@ -1,0 +1,90 @@
+//! Keeps browsers out: a page someone opens must not reach the daemon.
+//!
+//! A page can send requests to localhost; its browser says where they come from in `Origin`, so any
+//! request with an `Origin` that is not listed is refused, `null` too. By DNS rebinding a page can
+//! make itself the same origin; its `Host` then names its own domain, so on TCP only names of this
+//! machine are taken.
+
+use http::HeaderMap;
+use http::header::{HOST, ORIGIN};
+use osnova_storage_api::{ApiError, ErrorCode};
+
+use super::Peer;
+
+/// Checks a request's `Origin` and `Host`.
+pub(super) fn check(
+    peer: Peer,
+    headers: &HeaderMap,
+    allowed_origins: &[String],
+) -> Result<(), ApiError> {
+    for origin in headers.get_all(ORIGIN) {
+        let known =
+            origin.to_str().is_ok_and(|origin| allowed_origins.iter().any(|it| it == origin));
+        if !known {
+            return Err(forbidden("requests from web pages are refused"));
+        }
+    }
+    if peer == Peer::Tcp {
+        let mut hosts = headers.get_all(HOST).iter();
+        let host = hosts.next().and_then(|host| host.to_str().ok());
+        if hosts.next().is_some() || !host.is_some_and(is_this_machine) {
+            return Err(forbidden("the Host header must name this machine"));
+        }
+    }
+    Ok(())
+}
+
+fn forbidden(message: &str) -> ApiError {
+    ApiError::new(ErrorCode::Forbidden, message)
+}
+
+/// Whether a `Host` is a loopback name, with or without a port.
+fn is_this_machine(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split_once(']').map_or("", |(address, _)| address),
+        None => host.split_once(':').map_or(host, |(name, _)| name),
+    };
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(peer: Peer, headers: &[(&'static str, &str)]) -> bool {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(*name, value.parse().unwrap());
+        }
+        check(peer, &map, &["http://localhost:5173".to_owned()]).is_ok()
+    }
+
+    #[test]
+    fn pages_are_refused() {
+        let unix = Peer::Unix { uid: 1000 };
+        assert!(checked(unix, &[("host", "anything")]));
+        assert!(checked(unix, &[]));
+        for origin in ["null", "https://evil.example", "http://localhost:5174", "http://127.0.0.1"]
+        {
+            assert!(!checked(unix, &[("origin", origin)]), "{origin}");
+            assert!(!checked(Peer::Tcp, &[("host", "localhost"), ("origin", origin)]), "{origin}");
+        }
+        assert!(checked(Peer::Tcp, &[("host", "localhost"), ("origin", "http://localhost:5173")]));
+        for host in ["localhost", "LOCALHOST:7117", "127.0.0.1", "127.0.0.1:7117", "[::1]:7117"] {
+            assert!(checked(Peer::Tcp, &[("host", host)]), "{host}");
+        }
+        for host in [
+            "evil.example",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example:7117",
+            "192.168.1.1",
+            "[::2]",
+            "",
+        ] {
+            assert!(!checked(Peer::Tcp, &[("host", host)]), "{host}");
+        }
+        assert!(!checked(Peer::Tcp, &[]));
+        assert!(!checked(Peer::Tcp, &[("host", "localhost"), ("host", "localhost")]));
+    }
+}

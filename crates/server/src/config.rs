@@ -1,0 +1,402 @@
+//! What the daemon is told: flags over environment over file over default.
+//!
+//! Every key of the file is in `config/osnova-storage.toml` with its default; a test holds the two
+//! together. An unknown key is an error.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::Parser;
+use osnova_storage_core::StoreOptions;
+use osnova_storage_core::blob::BlobLimits;
+use osnova_storage_core::db::{DatabaseOptions, QueueLimits};
+use serde::Deserialize;
+
+/// The storage daemon of Osnova.
+#[derive(Debug, Clone, Default, Parser)]
+#[command(name = "osnova-storaged", version, about)]
+pub struct Flags {
+    /// Read the configuration from this file.
+    #[arg(long, env = "OSNOVA_STORAGE_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Keep everything in this folder.
+    #[arg(long, env = "OSNOVA_STORAGE_DATA_ROOT", value_name = "DIR")]
+    pub data_root: Option<PathBuf>,
+    /// Listen here: unix:PATH or tcp:127.0.0.1:PORT; may be given more than once.
+    #[arg(long, env = "OSNOVA_STORAGE_LISTEN", value_name = "ENDPOINT", value_delimiter = ',')]
+    pub listen: Vec<Endpoint>,
+    /// Read the seed phrase or the master key from this file.
+    #[arg(long, env = "OSNOVA_STORAGE_KEY_FILE", value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+    /// Make a seed phrase for a fresh data root, and store it in the key file.
+    #[arg(long)]
+    pub init: bool,
+    /// Write the ready line to this file descriptor instead of stdout.
+    #[arg(long, value_name = "N")]
+    pub ready_fd: Option<u32>,
+    /// Stop when stdin ends: when whoever started the daemon is gone.
+    #[arg(long)]
+    pub exit_with_parent: bool,
+    /// What to log: a level (error, warn, info, debug, trace) or a filter of tracing.
+    #[arg(long, env = "OSNOVA_STORAGE_LOG", value_name = "FILTER")]
+    pub log: Option<String>,
+}
+
+/// Where to listen, or to connect.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum Endpoint {
+    /// A Unix socket at this path.
+    Unix(PathBuf),
+    /// A TCP address.
+    Tcp(SocketAddr),
+}
+
+impl FromStr for Endpoint {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            Some(("unix", path)) if !path.is_empty() => Ok(Endpoint::Unix(path.into())),
+            Some(("tcp", address)) => address
+                .parse()
+                .map(Endpoint::Tcp)
+                .map_err(|_| format!("{address:?} is not ADDRESS:PORT, such as 127.0.0.1:7117")),
+            _ => Err("must be unix:PATH or tcp:ADDRESS:PORT".to_owned()),
+        }
+    }
+}
+
+impl TryFrom<String> for Endpoint {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+/// The configuration file.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    data_root: Option<PathBuf>,
+    listen: Option<Vec<Endpoint>>,
+    key_file: Option<PathBuf>,
+    log: Option<String>,
+    shutdown_grace_ms: Option<u64>,
+    access: AccessSection,
+    database: DatabaseSection,
+    blobs: BlobsSection,
+    limits: LimitsSection,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct AccessSection {
+    allowed_origins: Option<Vec<String>>,
+    dangerously_allow_remote_tcp: Option<bool>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct DatabaseSection {
+    readers: Option<u32>,
+    limit_bytes: Option<u64>,
+    wal_limit_bytes: Option<u64>,
+    flush_interval_ms: Option<u64>,
+    queued_calls: Option<usize>,
+    queued_bytes: Option<usize>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct BlobsSection {
+    limit_bytes: Option<u64>,
+    disk_reserve_bytes: Option<u64>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct LimitsSection {
+    request_bytes: Option<usize>,
+    response_bytes: Option<usize>,
+    batch_calls: Option<u32>,
+    connections: Option<u32>,
+    streams: Option<usize>,
+}
+
+/// The limits on requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The largest JSON-RPC request, in bytes.
+    pub request_bytes: usize,
+    /// The largest JSON-RPC answer, in bytes.
+    pub response_bytes: usize,
+    /// The most calls in a batch.
+    pub batch_calls: u32,
+    /// The most connections at a time.
+    pub connections: u32,
+    /// The most blob streams at a time.
+    pub streams: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            request_bytes: 16 << 20,
+            response_bytes: 16 << 20,
+            batch_calls: 1000,
+            connections: 1024,
+            streams: 64,
+        }
+    }
+}
+
+/// The default time to finish what runs when the daemon stops.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+
+/// What the daemon runs by.
+#[derive(Clone)]
+pub struct Config {
+    /// How the data root is opened.
+    pub store: StoreOptions,
+    /// Where to listen.
+    pub listen: Vec<Endpoint>,
+    /// Where the key is, where that was said.
+    pub key_file: Option<PathBuf>,
+    /// The default key file.
+    pub default_key_file: Option<PathBuf>,
+    /// Make a phrase for a fresh root.
+    pub init: bool,
+    /// The descriptor of the ready line.
+    pub ready_fd: Option<u32>,
+    /// Stop when stdin ends.
+    pub exit_with_parent: bool,
+    /// What to log.
+    pub log: String,
+    /// The limits on requests.
+    pub limits: Limits,
+    /// Origins whose pages may call.
+    pub allowed_origins: Vec<String>,
+    /// How long to finish what runs when stopping.
+    pub shutdown_grace: Duration,
+}
+
+/// A bad configuration.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(String);
+
+impl Config {
+    /// Joins the flags with the file they name and the defaults. `environment` reads a variable.
+    ///
+    /// # Errors
+    /// One clear line.
+    pub fn load(
+        flags: Flags,
+        environment: &dyn Fn(&str) -> Option<PathBuf>,
+    ) -> Result<Self, ConfigError> {
+        let file = match &flags.config {
+            Some(path) => read_file(path)?,
+            None => File::default(),
+        };
+        let default_root = default_data_root(environment);
+        let root =
+            flags.data_root.or(file.data_root).or(default_root.clone()).ok_or_else(|| {
+                ConfigError("no data root: give --data-root, or set HOME".to_owned())
+            })?;
+        let mut listen =
+            if flags.listen.is_empty() { file.listen.unwrap_or_default() } else { flags.listen };
+        if listen.is_empty() {
+            let is_default = Some(&root) == default_root.as_ref();
+            listen.push(Endpoint::Unix(default_socket(&root, is_default, environment)));
+        }
+        let remote = file.access.dangerously_allow_remote_tcp.unwrap_or(false);
+        check_endpoints(&listen, remote)?;
+        let defaults = Limits::default();
+        let queue = QueueLimits::default();
+        let database = DatabaseOptions::default();
+        let blobs = BlobLimits::default();
+        let mut store = StoreOptions::new(root);
+        store.database = DatabaseOptions {
+            queue: QueueLimits {
+                queued_calls: file.database.queued_calls.unwrap_or(queue.queued_calls),
+                queued_bytes: file.database.queued_bytes.unwrap_or(queue.queued_bytes),
+                flush_interval: file
+                    .database
+                    .flush_interval_ms
+                    .map_or(queue.flush_interval, Duration::from_millis),
+                ..queue
+            },
+            readers: file.database.readers.unwrap_or(database.readers).max(1),
+            limit_bytes: file.database.limit_bytes.filter(|bytes| *bytes > 0),
+            wal_limit_bytes: file.database.wal_limit_bytes.unwrap_or(database.wal_limit_bytes),
+        };
+        store.blobs = BlobLimits {
+            limit_bytes: file.blobs.limit_bytes.unwrap_or(blobs.limit_bytes),
+            disk_reserve_bytes: file.blobs.disk_reserve_bytes.unwrap_or(blobs.disk_reserve_bytes),
+        };
+        let limits = Limits {
+            request_bytes: file.limits.request_bytes.unwrap_or(defaults.request_bytes),
+            response_bytes: file.limits.response_bytes.unwrap_or(defaults.response_bytes),
+            batch_calls: file.limits.batch_calls.unwrap_or(defaults.batch_calls),
+            connections: file.limits.connections.unwrap_or(defaults.connections),
+            streams: file.limits.streams.unwrap_or(defaults.streams),
+        };
+        Ok(Self {
+            store,
+            listen,
+            key_file: flags.key_file.or(file.key_file),
+            default_key_file: default_key_file(environment),
+            init: flags.init,
+            ready_fd: flags.ready_fd,
+            exit_with_parent: flags.exit_with_parent,
+            log: flags.log.or(file.log).unwrap_or_else(|| "info".to_owned()),
+            limits,
+            allowed_origins: file.access.allowed_origins.unwrap_or_default(),
+            shutdown_grace: file.shutdown_grace_ms.map_or(SHUTDOWN_GRACE, Duration::from_millis),
+        })
+    }
+}
+
+fn read_file(path: &Path) -> Result<File, ConfigError> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| ConfigError(format!("{}: {error}", path.display())))?;
+    toml::from_str(&text).map_err(|error| ConfigError(format!("{}: {error}", path.display())))
+}
+
+fn check_endpoints(listen: &[Endpoint], remote: bool) -> Result<(), ConfigError> {
+    let mut seen = BTreeSet::new();
+    for endpoint in listen {
+        if let Endpoint::Tcp(address) = endpoint
+            && !address.ip().is_loopback()
+            && !remote
+        {
+            return Err(ConfigError(format!(
+                "tcp:{address} is not a loopback address: whoever reaches it may try tokens; \
+                 set access.dangerously_allow_remote_tcp if you must"
+            )));
+        }
+        let repeatable = matches!(endpoint, Endpoint::Tcp(address) if address.port() == 0);
+        if !seen.insert(format!("{endpoint:?}")) && !repeatable {
+            return Err(ConfigError("the same endpoint is listed twice".to_owned()));
+        }
+    }
+    Ok(())
+}
+
+/// The platform's data folder, `osnova/` in it.
+fn default_data_root(environment: &dyn Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
+    let home = || environment("HOME");
+    let base = if cfg!(target_os = "macos") {
+        home()?.join("Library/Application Support")
+    } else {
+        environment("XDG_DATA_HOME")
+            .filter(|path| path.is_absolute())
+            .or_else(|| Some(home()?.join(".local/share")))?
+    };
+    Some(base.join("osnova"))
+}
+
+/// The socket that clients look for first.
+fn default_socket(
+    root: &Path,
+    is_default: bool,
+    environment: &dyn Fn(&str) -> Option<PathBuf>,
+) -> PathBuf {
+    match environment("XDG_RUNTIME_DIR").filter(|path| is_default && path.is_absolute()) {
+        Some(runtime) => runtime.join("osnova").join("storage.sock"),
+        None => root.join("run").join("storage.sock"),
+    }
+}
+
+/// Where `--init` stores the phrase, and where the daemon looks for it.
+fn default_key_file(environment: &dyn Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
+    let base = environment("XDG_CONFIG_HOME")
+        .filter(|path| path.is_absolute())
+        .or_else(|| Some(environment("HOME")?.join(".config")))?;
+    Some(base.join("osnova").join("master.phrase"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(name: &str) -> Option<PathBuf> {
+        match name {
+            "HOME" => Some("/home/user".into()),
+            "XDG_RUNTIME_DIR" => Some("/run/user/1000".into()),
+            _ => None,
+        }
+    }
+
+    fn load(flags: &[&str], file: Option<&str>) -> Result<Config, ConfigError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        let mut flags = Flags::try_parse_from([&["osnova-storaged"], flags].concat()).unwrap();
+        if let Some(text) = file {
+            fs::write(&path, text).unwrap();
+            flags.config = Some(path);
+        }
+        Config::load(flags, &environment)
+    }
+
+    #[test]
+    fn the_shipped_file_holds_every_key_with_its_default() {
+        let shipped = include_str!("../../../config/osnova-storage.toml");
+        // Every key stands there, commented out; turned on, they must all be known.
+        let on: String = shipped
+            .lines()
+            .map(|line| match line.strip_prefix("#") {
+                Some(key) if key.starts_with(|c: char| c.is_ascii_lowercase()) => key,
+                _ => line,
+            })
+            .collect::<Vec<_>>()
+            .join("\n");
+        let file: File = toml::from_str(&on).unwrap();
+        let text = format!("{file:?}");
+        assert!(!text.contains("None"), "a key is missing in config/osnova-storage.toml: {text}");
+        let configured = load(&["--data-root", "/d"], Some(&on)).unwrap();
+        let default = load(&["--data-root", "/d"], None).unwrap();
+        assert_eq!(configured.limits, default.limits);
+        assert_eq!(configured.shutdown_grace, default.shutdown_grace);
+        let told = |config: &Config| {
+            format!("{:?} {:?} {}", config.store.database, config.store.blobs, config.log)
+        };
+        assert_eq!(told(&configured), told(&default));
+    }
+
+    #[test]
+    fn flags_win_over_the_file_and_the_file_over_defaults() {
+        let file = "data_root = \"/from/file\"\nlog = \"debug\"\n[blobs]\nlimit_bytes = 7\n";
+        let config = load(&["--data-root", "/from/flag"], Some(file)).unwrap();
+        assert_eq!(config.store.root, Path::new("/from/flag"));
+        assert_eq!(config.log, "debug");
+        assert_eq!(config.store.blobs.limit_bytes, 7);
+        assert_eq!(config.listen, [Endpoint::Unix("/from/flag/run/storage.sock".into())]);
+        let config = load(&[], None).unwrap();
+        assert_eq!(config.store.root, Path::new("/home/user/.local/share/osnova"));
+        assert_eq!(config.listen, [Endpoint::Unix("/run/user/1000/osnova/storage.sock".into())]);
+    }
+
+    #[test]
+    fn bad_configurations_are_refused() {
+        for file in
+            ["unknown_key = 1", "[limits]\nrequest_byts = 5", "listen = [\"http://x\"]", "="]
+        {
+            assert!(load(&[], Some(file)).is_err(), "{file}");
+        }
+        let refused = |endpoint| load(&["--listen", endpoint], None).is_err();
+        assert!(refused("tcp:0.0.0.0:7117"));
+        assert!(refused("tcp:192.168.1.1:7117"));
+        assert!(!refused("tcp:127.0.0.1:7117"));
+        assert!(!refused("tcp:[::1]:7117"));
+        let allowed = "[access]\ndangerously_allow_remote_tcp = true";
+        assert!(load(&["--listen", "tcp:0.0.0.0:7117"], Some(allowed)).is_ok());
+        assert!(load(&["--listen", "unix:/a", "--listen", "unix:/a"], None).is_err());
+    }
+}

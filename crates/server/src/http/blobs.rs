@@ -1,0 +1,305 @@
+//! `PUT /blobs` and `GET`/`HEAD /blobs/{hash}`: contents of any size, streamed.
+//!
+//! Base64 in JSON costs a third more and memory; here a content passes in constant memory. A body
+//! that ends early is never stored, and a failure after the first byte resets the connection.
+
+use std::io::Read;
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::{Path, RawQuery, State};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use osnova_storage_api::blobs::{Get, Put};
+use osnova_storage_api::wire::{BlobHash, Name};
+use osnova_storage_api::{ApiError, Method};
+use osnova_storage_core::blob::{OpenBlob, PutBlob};
+use osnova_storage_core::db::blobs::Holding;
+use osnova_storage_core::{Caller, StoreError};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::body::{self, BodyWriter};
+use super::range::{self, Asked};
+use super::{error_object, failure, status_of};
+use crate::app::App;
+use crate::{access, errors};
+
+/// How much is read and sent at a time, in bytes.
+const PART_BYTES: usize = 256 << 10;
+
+const NOT_SATISFIABLE: &str = "lies behind the end of the content";
+
+/// `PUT /blobs`: stores the body.
+pub(super) async fn put(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Arc<Caller>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    content: Body,
+) -> Response<Body> {
+    let prepared = access::check_scope(&caller, &Put::SPEC)
+        .and_then(|()| put_params(&headers, query.as_deref()))
+        .and_then(|put| Ok((put, stream_permit(&app)?)));
+    let (put, permit) = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => return failure(&error),
+    };
+    let (mut source, feed) = body::reader(content);
+    let worker = Arc::clone(&app);
+    // The job runs to its end even where the client hangs up meanwhile: what it locks is its own.
+    let stored = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        let keys = worker.store.vault().keys()?;
+        worker.store.blobs().put(worker.store.db(), &keys, &caller, &mut source, &put)
+    });
+    feed.await;
+    match stored.await {
+        Ok(Ok(answer)) => json(StatusCode::OK, &answer),
+        Ok(Err(error)) => failure(&errors::to_api(&app.store, &error)),
+        Err(error) => failure(&errors::internal(&error.to_string())),
+    }
+}
+
+/// `GET /blobs/{hash}`: the content, or a range of it.
+pub(super) async fn get(
+    state: State<Arc<App>>,
+    caller: Extension<Arc<Caller>>,
+    hash: Path<String>,
+    headers: HeaderMap,
+) -> Response<Body> {
+    serve(state.0, caller.0, hash.0, headers, true).await
+}
+
+/// `HEAD /blobs/{hash}`: what `GET` would answer, without the content.
+pub(super) async fn head(
+    state: State<Arc<App>>,
+    caller: Extension<Arc<Caller>>,
+    hash: Path<String>,
+    headers: HeaderMap,
+) -> Response<Body> {
+    serve(state.0, caller.0, hash.0, headers, false).await
+}
+
+async fn serve(
+    app: Arc<App>,
+    caller: Arc<Caller>,
+    hash: String,
+    headers: HeaderMap,
+    with_content: bool,
+) -> Response<Body> {
+    let prepared = access::check_scope(&caller, &Get::SPEC)
+        .and_then(|()| hash.parse().map_err(|why| ApiError::field("hash", format!("{why}"))))
+        .and_then(|hash: BlobHash| Ok((hash, stream_permit(&app)?)));
+    let (hash, permit) = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => return failure(&error),
+    };
+    let worker = Arc::clone(&app);
+    let opened = tokio::task::spawn_blocking(move || {
+        let keys = worker.store.vault().keys()?;
+        worker.store.blobs().open(worker.store.db(), &keys, &caller, &hash)
+    });
+    let blob = match opened.await {
+        Ok(Ok(blob)) => blob,
+        Ok(Err(error)) => return failure(&errors::to_api(&app.store, &error)),
+        Err(error) => return failure(&errors::internal(&error.to_string())),
+    };
+    respond(&app, blob, &headers, with_content, permit)
+}
+
+/// Answers with the part of an open content that the headers ask for.
+fn respond(
+    app: &Arc<App>,
+    blob: OpenBlob,
+    headers: &HeaderMap,
+    with_content: bool,
+    permit: OwnedSemaphorePermit,
+) -> Response<Body> {
+    let size = blob.size();
+    let etag = format!("\"{}\"", blob.hash());
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let known = text(header::IF_NONE_MATCH).is_some_and(|list| {
+        list.split(',').map(str::trim).any(|tag| tag == "*" || tag.trim_start_matches("W/") == etag)
+    });
+    // A range of another content than the client has begun is of no use to it.
+    let same = text(header::IF_RANGE).is_none_or(|tag| tag.trim() == etag);
+    let asked = if same { range::parse(text(header::RANGE), size) } else { Asked::Whole };
+    let (status, offset, length) = match asked {
+        _ if known => (StatusCode::NOT_MODIFIED, 0, 0),
+        Asked::Whole => (StatusCode::OK, 0, size),
+        Asked::Part { offset, length } => (StatusCode::PARTIAL_CONTENT, offset, length),
+        Asked::Unsatisfiable => {
+            let mut response = failure(&ApiError::field("range", NOT_SATISFIABLE));
+            *response.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;
+            set(&mut response, header::CONTENT_RANGE, &format!("bytes */{size}"));
+            return response;
+        }
+    };
+    let content_type =
+        blob.content_type().map_or("application/octet-stream", Name::as_str).to_owned();
+    let content = if with_content && length > 0 {
+        match stream(app, &blob, offset, length, permit) {
+            Ok(content) => content,
+            Err(error) => return failure(&errors::to_api(&app.store, &error)),
+        }
+    } else {
+        Body::empty()
+    };
+    let mut response = Response::new(content);
+    *response.status_mut() = status;
+    set(&mut response, header::ETAG, &etag);
+    // The content under a hash never changes.
+    set(&mut response, header::CACHE_CONTROL, "private, max-age=31536000, immutable");
+    if known {
+        return response;
+    }
+    set(&mut response, header::CONTENT_TYPE, &content_type);
+    set(&mut response, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    set(&mut response, header::ACCEPT_RANGES, "bytes");
+    set(&mut response, header::CONTENT_LENGTH, &length.to_string());
+    if status == StatusCode::PARTIAL_CONTENT {
+        let range = format!("bytes {offset}-{}/{size}", offset + length - 1);
+        set(&mut response, header::CONTENT_RANGE, &range);
+    }
+    response
+}
+
+/// A body that a blocking thread reads, authenticates and sends part by part.
+fn stream(
+    app: &Arc<App>,
+    blob: &OpenBlob,
+    offset: u64,
+    length: u64,
+    permit: OwnedSemaphorePermit,
+) -> Result<Body, StoreError> {
+    let mut range = blob.range(offset, length)?;
+    let (writer, body) = body::writer(length);
+    let app = Arc::clone(app);
+    tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        if let Err(source) = send_all(&mut range, &writer) {
+            let error = match source.kind() {
+                std::io::ErrorKind::InvalidData => StoreError::Damaged(source.to_string()),
+                _ => StoreError::Io { what: "reading a blob".to_owned(), source },
+            };
+            errors::to_api(&app.store, &error);
+            writer.send(Err(std::io::Error::other("the content can't be read")));
+        }
+    });
+    Ok(Body::new(body))
+}
+
+/// Sends what `source` holds; ends early where the client has hung up.
+fn send_all(source: &mut dyn Read, writer: &BodyWriter) -> std::io::Result<()> {
+    loop {
+        let mut part = vec![0; PART_BYTES];
+        let count = source.read(&mut part)?;
+        if count == 0 {
+            return Ok(());
+        }
+        part.truncate(count);
+        if !writer.send(Ok(Bytes::from(part))) {
+            return Ok(());
+        }
+    }
+}
+
+fn stream_permit(app: &App) -> Result<OwnedSemaphorePermit, ApiError> {
+    Arc::clone(&app.streams)
+        .try_acquire_owned()
+        .map_err(|_| ApiError::unavailable("too many blob streams are open", 100))
+}
+
+/// What the headers and the query of a put say of the content.
+fn put_params(headers: &HeaderMap, query: Option<&str>) -> Result<PutBlob, ApiError> {
+    let text = |name: &'static str| {
+        headers
+            .get(name)
+            .map(|value| value.to_str().map_err(|_| ApiError::field(name, "must be ASCII")))
+            .transpose()
+    };
+    let parse_name =
+        |field, text: String| Name::try_from(text).map_err(|why| ApiError::field(field, why));
+    let content_type = text("content-type")?
+        .map(|text| parse_name("content-type", text.to_owned()))
+        .transpose()?;
+    let name =
+        text("x-name")?.map(|text| parse_name("x-name", percent_decoded(text)?)).transpose()?;
+    let expected_hash = text("x-expected-hash")?
+        .map(|text| {
+            text.parse().map_err(|why| ApiError::field("x-expected-hash", format!("{why}")))
+        })
+        .transpose()?;
+    let mut pinned = true;
+    for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
+        pinned = match pair {
+            "pin=true" => true,
+            "pin=false" => false,
+            _ if pair.starts_with("pin=") => {
+                return Err(ApiError::field("pin", "must be true or false"));
+            }
+            _ => return Err(ApiError::field("query", "takes only pin")),
+        };
+    }
+    Ok(PutBlob { holding: Holding { name, content_type, metadata: None, pinned }, expected_hash })
+}
+
+/// Headers are ASCII, so `X-Name` is percent-encoded UTF-8 (RFC 3986, section 2.1).
+fn percent_decoded(text: &str) -> Result<String, ApiError> {
+    let bad = || ApiError::field("x-name", "must be percent-encoded UTF-8");
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        if byte == b'%' {
+            let digits = rest.get(..2).filter(|pair| pair.iter().all(u8::is_ascii_hexdigit));
+            let value = digits
+                .and_then(|digits| std::str::from_utf8(digits).ok())
+                .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+            bytes.push(value.ok_or_else(bad)?);
+            rest = &rest[2..];
+        } else {
+            bytes.push(byte);
+        }
+    }
+    String::from_utf8(bytes).map_err(|_| bad())
+}
+
+fn set(response: &mut Response<Body>, name: header::HeaderName, value: &str) {
+    // A stored content type is printable, but may hold what a header can't.
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
+    }
+}
+
+fn json<T: serde::Serialize>(status: StatusCode, value: &T) -> Response<Body> {
+    let body = serde_json::to_string(value);
+    match body {
+        Ok(body) => {
+            let mut response = Response::new(Body::from(body));
+            *response.status_mut() = status;
+            set(&mut response, header::CONTENT_TYPE, "application/json");
+            response
+        }
+        Err(error) => {
+            let error = errors::internal(&error.to_string());
+            let mut response = Response::new(Body::from(error_object(&error)));
+            *response.status_mut() = status_of(&error);
+            response
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_decoded() {
+        assert_eq!(percent_decoded("a%20b%C3%A9.txt").unwrap(), "a bé.txt");
+        for bad in ["%", "%2", "%zz", "%ff", "%+1"] {
+            assert!(percent_decoded(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Bodies between the async side and threads that block: bounded channels, so that memory stays
+//! constant and the slower side sets the pace.
+
+use std::io::{self, Read};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use tokio::sync::mpsc;
+
+/// Parts of a body on their way, at most.
+const PARTS: usize = 8;
+
+/// A part of an incoming body, or its end. A channel that closes without the end was cut off.
+enum Part {
+    Data(Bytes),
+    Failed(io::Error),
+    End,
+}
+
+/// An incoming body, read by a thread that blocks.
+pub(super) struct IncomingReader {
+    parts: mpsc::Receiver<Part>,
+    current: Bytes,
+    ended: bool,
+}
+
+/// Splits a body into a reader for a blocking thread, and a future that feeds it.
+pub(super) fn reader<B>(body: B) -> (IncomingReader, impl Future<Output = ()>)
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: std::fmt::Display,
+{
+    let (sender, parts) = mpsc::channel(PARTS);
+    let feed = async move {
+        let mut body = body;
+        loop {
+            let part = match body.frame().await {
+                None => Part::End,
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => Part::Data(data),
+                    // Trailers carry nothing for us.
+                    Err(_) => continue,
+                },
+                Some(Err(error)) => Part::Failed(io::Error::other(error.to_string())),
+            };
+            let last = !matches!(part, Part::Data(_));
+            if sender.send(part).await.is_err() || last {
+                return;
+            }
+        }
+    };
+    (IncomingReader { parts, current: Bytes::new(), ended: false }, feed)
+}
+
+impl Read for IncomingReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.current.is_empty() && !self.ended {
+            match self.parts.blocking_recv() {
+                Some(Part::Data(data)) => self.current = data,
+                Some(Part::End) => self.ended = true,
+                Some(Part::Failed(error)) => return Err(error),
+                None => return Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
+            }
+        }
+        let count = buffer.len().min(self.current.len());
+        buffer[..count].copy_from_slice(&self.current.split_to(count));
+        Ok(count)
+    }
+}
+
+/// An outgoing body of known length, written by a thread that blocks.
+pub(super) struct OutgoingBody {
+    parts: mpsc::Receiver<io::Result<Bytes>>,
+    left: u64,
+}
+
+/// The writing end of an [`OutgoingBody`].
+pub(super) struct BodyWriter(mpsc::Sender<io::Result<Bytes>>);
+
+/// A body of `length` bytes, and its writing end.
+pub(super) fn writer(length: u64) -> (BodyWriter, OutgoingBody) {
+    let (sender, parts) = mpsc::channel(PARTS);
+    (BodyWriter(sender), OutgoingBody { parts, left: length })
+}
+
+impl BodyWriter {
+    /// Sends a part, waiting while the client is slow; false where it has hung up.
+    pub(super) fn send(&self, part: io::Result<Bytes>) -> bool {
+        self.0.blocking_send(part).is_ok()
+    }
+}
+
+impl Body for OutgoingBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        self.parts.poll_recv(context).map(|part| match part {
+            Some(Ok(data)) => {
+                self.left = self.left.saturating_sub(data.len() as u64);
+                Some(Ok(Frame::data(data)))
+            }
+            Some(Err(error)) => Some(Err(error)),
+            // The thread ended early: the connection must be reset, not closed as if all were sent.
+            None if self.left > 0 => Some(Err(io::Error::from(io::ErrorKind::UnexpectedEof))),
+            None => None,
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}

@@ -1,0 +1,225 @@
+//! HTTP: one request at a time, from its bytes to JSON-RPC or to one of the plain routes.
+//!
+//! `/` is JSON-RPC by POST and by WebSocket; `/blobs` streams contents; `/healthz` says ok. A path may
+//! begin with `/t/<token>`, for clients that can't set headers.
+
+mod blobs;
+mod body;
+mod range;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, put};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::BodyExt;
+use jsonrpsee::core::middleware::RpcServiceBuilder;
+use jsonrpsee::server::{
+    BatchRequestConfig, HttpBody, HttpRequest, HttpResponse, ServerConfig, StopHandle,
+    TowerServiceBuilder, http as rpc_http, ws,
+};
+use osnova_storage_api::{ApiError, ErrorCode};
+use tower::layer::util::Identity;
+use tower::{Service, ServiceExt};
+
+use crate::access::Peer;
+use crate::app::App;
+use crate::errors;
+use crate::rpc::{Kind, Ours, Rpc, WebSocketRpc, error_body, rewrite_library_body};
+
+/// Library answers are read to be rewritten; none is longer than this.
+const LIBRARY_BODY_BYTES: usize = 64 << 10;
+
+/// Serves the requests of all connections.
+#[derive(Clone)]
+pub(crate) struct Http {
+    app: Arc<App>,
+    rpc: Rpc,
+    routes: Router,
+    websockets: TowerServiceBuilder<Identity, Identity>,
+    stop: StopHandle,
+}
+
+impl Http {
+    /// The service of this daemon; it ends open WebSockets when `stop` says so.
+    pub(crate) fn new(app: Arc<App>, stop: StopHandle) -> Self {
+        let limit = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
+        let config = ServerConfig::builder()
+            .ws_only()
+            .max_request_body_size(limit(app.limits.request_bytes))
+            .max_response_body_size(limit(app.limits.response_bytes))
+            .set_batch_request_config(BatchRequestConfig::Limit(app.limits.batch_calls))
+            .max_connections(app.limits.connections)
+            .build();
+        let routes = Router::new()
+            .route("/blobs", put(blobs::put))
+            .route("/blobs/{hash}", get(blobs::get).head(blobs::head))
+            .fallback(no_such_route)
+            .method_not_allowed_fallback(no_such_method)
+            .layer(DefaultBodyLimit::disable())
+            .with_state(Arc::clone(&app));
+        Self {
+            rpc: Rpc::new(Arc::clone(&app)),
+            app,
+            routes,
+            websockets: jsonrpsee::server::Server::builder()
+                .set_config(config)
+                .to_service_builder(),
+            stop,
+        }
+    }
+
+    /// Answers one request of a connection.
+    pub(crate) async fn answer(
+        self,
+        peer: Peer,
+        mut request: HttpRequest<hyper::body::Incoming>,
+    ) -> Result<HttpResponse, Infallible> {
+        let path_token = take_path_token(&mut request);
+        let is_rpc = request.uri().path() == "/";
+        if request.uri().path() == "/healthz" {
+            return Ok(plain(StatusCode::OK, "text/plain", "ok\n".to_owned()));
+        }
+        let admitted = self
+            .app
+            .gate
+            .check_origin(peer, &request)
+            .and_then(|()| self.app.gate.identify(peer, &request, path_token.as_deref()));
+        let caller = match admitted {
+            Ok(caller) => caller,
+            Err(error) if is_rpc => return Ok(refused(&error, error_body(&error))),
+            Err(error) => return Ok(refused(&error, error_object(&error))),
+        };
+        request.extensions_mut().insert(caller);
+        if !is_rpc {
+            let Ok(response) = self.routes.oneshot(request).await;
+            return Ok(response.map(HttpBody::new));
+        }
+        if ws::is_upgrade_request(&request) {
+            return Ok(self.upgrade(request).await);
+        }
+        let limit = u32::try_from(self.app.limits.request_bytes).unwrap_or(u32::MAX);
+        let batches = BatchRequestConfig::Limit(self.app.limits.batch_calls);
+        let response = rpc_http::call_with_service(request, batches, limit, self.rpc).await;
+        Ok(finish(response).await)
+    }
+
+    async fn upgrade(self, request: HttpRequest<hyper::body::Incoming>) -> HttpResponse {
+        let rpc = self.rpc;
+        let middleware = RpcServiceBuilder::new()
+            .layer_fn(move |counted| WebSocketRpc::new(rpc.clone(), counted));
+        let methods = jsonrpsee::server::Methods::new();
+        let mut service = self.websockets.set_rpc_middleware(middleware).build(methods, self.stop);
+        match service.call(request).await {
+            Ok(response) => response,
+            Err(error) => {
+                let error = errors::internal(&error.to_string());
+                refused(&error, error_body(&error))
+            }
+        }
+    }
+}
+
+/// Passes our answers on, and rewrites the library's.
+async fn finish(response: HttpResponse) -> HttpResponse {
+    match response.extensions().get::<Ours>() {
+        Some(Ours(Kind::Answer)) => response,
+        Some(Ours(Kind::Nothing)) => {
+            let mut empty = Response::new(HttpBody::empty());
+            *empty.status_mut() = StatusCode::NO_CONTENT;
+            empty
+        }
+        None => {
+            let (parts, body) = response.into_parts();
+            let body = http_body_util::Limited::new(body, LIBRARY_BODY_BYTES).collect().await;
+            let body = body.map(|body| body.to_bytes()).unwrap_or_default();
+            let status = match parts.status {
+                // JSON-RPC errors are answers (design, section 2); HTTP's own stay what they are.
+                StatusCode::BAD_REQUEST | StatusCode::INTERNAL_SERVER_ERROR => StatusCode::OK,
+                other => other,
+            };
+            plain(status, "application/json", rewrite_library_body(parts.status, &body))
+        }
+    }
+}
+
+/// Takes `/t/<token>` off the front of the path, so that nothing behind sees or logs it.
+fn take_path_token<B>(request: &mut Request<B>) -> Option<String> {
+    let path_and_query = request.uri().path_and_query()?.as_str();
+    let rest = path_and_query.strip_prefix("/t/")?;
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let token = rest[..end].to_owned();
+    let rest = &rest[end..];
+    let path = if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") };
+    let mut parts = std::mem::take(request.uri_mut()).into_parts();
+    // A part of a path that was valid is valid; "/" in its place would only be not found.
+    parts.path_and_query = path.parse().ok().or_else(|| "/".parse().ok());
+    *request.uri_mut() = http::Uri::from_parts(parts).unwrap_or_default();
+    Some(token)
+}
+
+/// A response with a whole body.
+fn plain(status: StatusCode, content_type: &'static str, body: String) -> HttpResponse {
+    let mut response = Response::new(HttpBody::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+/// The status of an error's code.
+fn status_of(error: &ApiError) -> StatusCode {
+    StatusCode::from_u16(error.code().http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+fn refused(error: &ApiError, body: String) -> HttpResponse {
+    let mut response = plain(status_of(error), "application/json", body);
+    if error.code() == ErrorCode::Unauthorized {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
+}
+
+/// The body of a plain route's failure: the error object itself.
+fn error_object(error: &ApiError) -> String {
+    serde_json::to_string(error).unwrap_or_default()
+}
+
+async fn no_such_route() -> Response<axum::body::Body> {
+    failure(&ApiError::new(ErrorCode::NotFound, "there is no such route"))
+}
+
+async fn no_such_method(method: Method) -> Response<axum::body::Body> {
+    let error = ApiError::new(ErrorCode::InvalidRequest, format!("{method} is not taken here"));
+    let mut response = failure(&error);
+    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    response
+}
+
+/// The response of a plain route that failed.
+fn failure(error: &ApiError) -> Response<axum::body::Body> {
+    refused(error, error_object(error)).map(axum::body::Body::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_in_the_path_is_taken_out() {
+        for (path, token, rest) in [
+            ("/t/secret/", Some("secret"), "/"),
+            ("/t/secret", Some("secret"), "/"),
+            ("/t/secret/blobs?pin=false", Some("secret"), "/blobs?pin=false"),
+            ("/t/secret?x=1", Some("secret"), "/?x=1"),
+            ("/t//", Some(""), "/"),
+            ("/blobs", None, "/blobs"),
+            ("/", None, "/"),
+        ] {
+            let mut request = Request::builder().uri(path).body(()).unwrap();
+            assert_eq!(take_path_token(&mut request).as_deref(), token, "{path}");
+            assert_eq!(request.uri().to_string(), rest, "{path}");
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Logs: for people on a terminal, JSON otherwise, on stderr.
+
+use std::io::{self, IsTerminal};
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
+
+/// Dependencies log at INFO at most: the RPC library prints params at TRACE.
+const CAPS: &[&str] = &[
+    "jsonrpsee=info",
+    "jsonrpsee_server=info",
+    "jsonrpsee_core=info",
+    "jsonrpsee-server=info",
+    "jsonrpsee-core=info",
+    "hyper=info",
+    "hyper_util=info",
+    "h2=info",
+    "tower=info",
+    "axum=info",
+    "soketto=info",
+    "r2d2=info",
+    "tokio=info",
+    "mio=info",
+];
+
+/// Starts logging by this filter.
+///
+/// # Errors
+/// Where the filter can't be read.
+pub fn start(filter: &str) -> Result<(), ParseError> {
+    let mut filter = EnvFilter::builder().parse(filter)?;
+    for cap in CAPS {
+        filter = filter.add_directive(cap.parse()?);
+    }
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    // A second start in one process (a test's) keeps the first one's subscriber.
+    let _ = if io::stderr().is_terminal() {
+        subscriber.with_target(false).try_init()
+    } else {
+        subscriber.json().flatten_event(true).try_init()
+    };
+    Ok(())
+}

@@ -1,0 +1,40 @@
+//! TCP sockets: anyone on this machine may connect, so every request needs a token.
+
+use std::io;
+use std::net::SocketAddr;
+
+use tokio::net::TcpListener;
+
+use super::{ListenError, Stream};
+use crate::access::Peer;
+
+/// A bound TCP socket.
+pub(crate) struct TcpSocket {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl TcpSocket {
+    pub(super) async fn bind(address: SocketAddr) -> Result<Self, ListenError> {
+        let endpoint = || format!("tcp:{address}");
+        let failed = |source: io::Error| match source.kind() {
+            io::ErrorKind::AddrInUse => ListenError::InUse(endpoint()),
+            _ => ListenError::Io { endpoint: endpoint(), source },
+        };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        Ok(Self { listener, address })
+    }
+
+    /// The address with the port that was given, where 0 was asked for.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(super) async fn accept(&self) -> io::Result<(Box<dyn Stream>, Peer)> {
+        let (stream, _) = self.listener.accept().await?;
+        // A small answer must not wait for more to send with it.
+        stream.set_nodelay(true)?;
+        Ok((Box::new(stream), Peer::Tcp))
+    }
+}

@@ -1,0 +1,78 @@
+//! `blobs`: content as base64 in JSON. The streams are in [`crate::http`].
+
+use std::io::Read;
+
+use osnova_storage_api::blobs::{
+    BlobData, BlobPut, Delete, Get, GetParams, Has, List, Pin, Put, PutParams, Stat, Unpin, Usage,
+};
+use osnova_storage_api::wire::{Base64Data, UnsignedInteger};
+use osnova_storage_api::{ApiError, ErrorCode};
+use osnova_storage_core::blob::PutBlob;
+use osnova_storage_core::db::blobs;
+use osnova_storage_core::error::Result;
+use osnova_storage_core::{Caller, StoreError};
+
+use crate::app::App;
+use crate::rpc::Registry;
+
+/// What an answer of `blobs.get` takes beside its data.
+const ANSWER_OVERHEAD: usize = 4096;
+
+pub(super) fn register(registry: &mut Registry) {
+    registry.blocking::<Put>(put);
+    registry.blocking::<Get>(get);
+    registry.point_read::<Stat>(blobs::stat);
+    registry.read::<Has>(blobs::has);
+    registry.read::<List>(blobs::list);
+    registry.write::<Pin>(blobs::pin);
+    registry.write::<Unpin>(blobs::unpin);
+    registry.blocking::<Delete>(|app, caller, params| {
+        app.store.blobs().delete(app.store.db(), caller, &params.hash)
+    });
+    registry.blocking::<Usage>(|app, caller, _| {
+        let limit = app.store.blobs().limits().limit_bytes;
+        app.store.db().read(|reader| blobs::usage(reader, caller, limit))
+    });
+}
+
+fn put(app: &App, caller: &Caller, params: &PutParams) -> Result<BlobPut> {
+    let keys = app.store.vault().keys()?;
+    let put = PutBlob {
+        holding: blobs::Holding {
+            name: params.name.clone(),
+            content_type: params.content_type.clone(),
+            metadata: params.metadata.clone(),
+            pinned: params.pin.unwrap_or(true),
+        },
+        expected_hash: params.expected_hash,
+    };
+    app.store.blobs().put(app.store.db(), &keys, caller, &mut params.data.0.as_slice(), &put)
+}
+
+fn get(app: &App, caller: &Caller, params: &GetParams) -> Result<BlobData> {
+    let keys = app.store.vault().keys()?;
+    let blob = app.store.blobs().open(app.store.db(), &keys, caller, &params.hash)?;
+    let offset = params.offset.map_or(0, |offset| offset.0);
+    let left = blob.size().saturating_sub(offset);
+    let length = params.length.map_or(left, |length| length.0.min(left));
+    // Base64 makes four characters of three bytes.
+    let most = app.limits.response_bytes.saturating_sub(ANSWER_OVERHEAD) / 4 * 3;
+    let length = usize::try_from(length).ok().filter(|length| *length <= most).ok_or_else(|| {
+        StoreError::Refused(ApiError::new(
+            ErrorCode::TooLarge,
+            format!("at most {most} bytes fit into an answer: ask for a part, or GET /blobs/{{hash}}"),
+        ))
+    })?;
+    let mut data = Vec::with_capacity(length);
+    blob.range(offset, length as u64)?.read_to_end(&mut data).map_err(|source| {
+        match source.kind() {
+            std::io::ErrorKind::InvalidData => StoreError::Damaged(source.to_string()),
+            _ => StoreError::Io { what: "reading a blob".to_owned(), source },
+        }
+    })?;
+    Ok(BlobData {
+        data: Base64Data(data),
+        size: UnsignedInteger(blob.size()),
+        content_type: blob.content_type().cloned(),
+    })
+}

@@ -1,0 +1,16 @@
+//! `components`.
+
+use osnova_storage_api::components::{Delete, Dependencies_, Dependents_, Get, List, Put, Touch};
+use osnova_storage_core::db::components;
+
+use crate::rpc::Registry;
+
+pub(super) fn register(registry: &mut Registry) {
+    registry.write::<Put>(components::put);
+    registry.point_read::<Get>(components::get);
+    registry.read::<List>(components::list);
+    registry.blocking::<Touch>(|app, caller, params| app.store.touch_component(caller, params));
+    registry.read::<Dependencies_>(components::dependencies);
+    registry.read::<Dependents_>(components::dependents);
+    registry.write::<Delete>(components::delete);
+}

@@ -1,0 +1,22 @@
+//! `vault`.
+
+use osnova_storage_api::ApiError;
+use osnova_storage_api::vault::{Lock, Status, Unlock};
+use osnova_storage_core::StoreError;
+use osnova_storage_core::vault::keys::MasterKey;
+
+use crate::rpc::Registry;
+
+pub(super) fn register(registry: &mut Registry) {
+    registry.blocking::<Unlock>(|app, _, params| {
+        let master = MasterKey::parse(params.secret.expose().as_bytes())
+            .map_err(|error| StoreError::Refused(ApiError::field("secret", error.to_string())))?;
+        app.store.unlock(master)
+    });
+    registry.blocking::<Lock>(|app, _, _| {
+        app.store.vault().lock();
+        app.store.vault_state()
+    });
+    // While unlocked it asks nothing of the disk; while locked, one row.
+    registry.immediate::<Status>(|app, _, _| app.store.vault_state());
+}

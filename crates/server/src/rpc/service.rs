@@ -1,0 +1,255 @@
+//! The service behind every JSON-RPC request: access, dispatch, batches, tracing.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::future::BoxFuture;
+use jsonrpsee::core::middleware::{Batch, BatchEntry, Notification, RpcServiceT};
+use jsonrpsee::server::{BatchResponseBuilder, MethodResponse};
+use jsonrpsee::types::{Id, Request};
+use osnova_storage_api::{ApiError, ErrorCode};
+use osnova_storage_core::Caller;
+use osnova_storage_core::db::Job;
+use serde_json::value::RawValue;
+
+use super::answer::{self, Kind, marked};
+use super::registry::{Begun, Call, Service};
+use crate::access;
+use crate::app::App;
+use crate::errors;
+
+/// Serves JSON-RPC requests.
+#[derive(Clone)]
+pub(crate) struct Rpc {
+    app: Arc<App>,
+}
+
+impl Rpc {
+    /// The service of this daemon.
+    pub(crate) fn new(app: Arc<App>) -> Self {
+        Self { app }
+    }
+
+    /// Whether a call is a write, which shares a commit with its neighbours in a batch.
+    fn is_write(&self, method: &str) -> bool {
+        self.app.registry.find(method).is_some_and(|entry| entry.service == Service::Write)
+    }
+
+    /// Begins a call; what it writes is added to `jobs`.
+    fn begin(&self, request: Request<'_>, jobs: &mut Vec<Job>) -> Begun {
+        let id = request.id.clone().into_owned();
+        let Some(entry) = self.app.registry.find(&request.method) else {
+            let error = ApiError::new(ErrorCode::MethodNotFound, "there is no method of this name");
+            return Begun::Done(answer::error(id, &error));
+        };
+        let Some(caller) = request.extensions.get::<Arc<Caller>>() else {
+            let error = errors::internal("a request reached its method without a caller");
+            return Begun::Done(answer::error(id, &error));
+        };
+        if let Err(error) = access::check_scope(caller, &entry.spec) {
+            return Begun::Done(answer::error(id, &error));
+        }
+        let params = request.params.as_deref().map(RawValue::get);
+        let call = Call { id, caller: Arc::clone(caller), params };
+        let traced = Trace::start(entry.spec.name, caller);
+        match entry.begin(&self.app, call, jobs) {
+            Begun::Done(response) => {
+                traced.finish(&response);
+                Begun::Done(response)
+            }
+            Begun::Waiting(answer) => Begun::Waiting(Box::pin(async move {
+                let response = answer.await;
+                traced.finish(&response);
+                response
+            })),
+        }
+    }
+
+    /// Hands jobs to the writer. Where it takes none of them, those who wait find out by the end of
+    /// their channels.
+    fn submit(&self, jobs: &mut Vec<Job>) {
+        if !jobs.is_empty()
+            && let Err(error) = self.app.store.db().submit(std::mem::take(jobs))
+        {
+            tracing::debug!(%error, "writes were refused");
+        }
+    }
+}
+
+/// The outcome of a call in the log: method, caller, duration, outcome; never values.
+struct Trace {
+    method: &'static str,
+    caller: String,
+    started: Option<Instant>,
+}
+
+impl Trace {
+    fn start(method: &'static str, caller: &Caller) -> Self {
+        // Nothing is measured where nothing would be written.
+        if !tracing::enabled!(tracing::Level::DEBUG) {
+            return Self { method, caller: String::new(), started: None };
+        }
+        let caller = match caller {
+            Caller::Owner => "owner".to_owned(),
+            Caller::Component { id, .. } => id.to_string(),
+        };
+        Self { method, caller, started: Some(Instant::now()) }
+    }
+
+    fn finish(self, response: &MethodResponse) {
+        if let Some(started) = self.started {
+            let outcome = match response.as_error_code() {
+                None => "ok",
+                Some(code) => ErrorCode::from_code(code).map_or("error", ErrorCode::name),
+            };
+            let micros = started.elapsed().as_micros();
+            tracing::debug!(method = self.method, caller = self.caller, micros, outcome, "call");
+        }
+    }
+}
+
+impl RpcServiceT for Rpc {
+    type MethodResponse = MethodResponse;
+    type NotificationResponse = MethodResponse;
+    type BatchResponse = MethodResponse;
+
+    fn call<'a>(&self, request: Request<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
+        let mut jobs = Vec::new();
+        let begun = self.begin(request, &mut jobs);
+        self.submit(&mut jobs);
+        async move {
+            let response = match begun {
+                Begun::Done(response) => response,
+                Begun::Waiting(answer) => answer.await,
+            };
+            marked(response, Kind::Answer)
+        }
+    }
+
+    /// The writes of a batch that stand side by side go to the writer together, in order, and share
+    /// commits; anything else runs after the commit of the writes before it.
+    fn batch<'a>(&self, batch: Batch<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
+        let service = self.clone();
+        async move {
+            let mut run = BatchRun::default();
+            let mut notified = false;
+            for entry in batch {
+                match entry {
+                    Ok(BatchEntry::Call(request)) => {
+                        let alone = !service.is_write(&request.method);
+                        if alone {
+                            run.settle(&service).await;
+                        }
+                        let begun = service.begin(request, &mut run.jobs);
+                        run.slots.push(match begun {
+                            Begun::Done(response) => Slot::Done(response),
+                            Begun::Waiting(answer) => Slot::Waiting(answer),
+                        });
+                        if alone {
+                            run.settle(&service).await;
+                        }
+                    }
+                    // Requests without an id are not executed.
+                    Ok(BatchEntry::Notification(_)) => notified = true,
+                    Err(error) => {
+                        let (object, id) = error.into_parts();
+                        let told = errors::instead_of_library_error(object.code());
+                        run.slots.push(Slot::Done(answer::error(id, &told)));
+                    }
+                }
+            }
+            run.settle(&service).await;
+            if run.slots.is_empty() {
+                return match notified {
+                    true => marked(MethodResponse::notification(), Kind::Nothing),
+                    false => {
+                        let told = errors::instead_of_library_error(-32600);
+                        marked(answer::error(Id::Null, &told), Kind::Answer)
+                    }
+                };
+            }
+            marked(run.finish(service.app.limits.response_bytes), Kind::Answer)
+        }
+    }
+
+    fn notification<'a>(
+        &self,
+        _: Notification<'a>,
+    ) -> impl Future<Output = MethodResponse> + Send + 'a {
+        std::future::ready(marked(MethodResponse::notification(), Kind::Nothing))
+    }
+}
+
+enum Slot {
+    Done(MethodResponse),
+    Waiting(BoxFuture<'static, MethodResponse>),
+}
+
+/// A batch that runs: its answers in order, and the jobs that were not yet handed over.
+#[derive(Default)]
+struct BatchRun {
+    slots: Vec<Slot>,
+    jobs: Vec<Job>,
+}
+
+impl BatchRun {
+    /// Hands the collected writes over and waits for every answer so far.
+    async fn settle(&mut self, service: &Rpc) {
+        service.submit(&mut self.jobs);
+        for slot in &mut self.slots {
+            if let Slot::Waiting(answer) = slot {
+                *slot = Slot::Done(answer.await);
+            }
+        }
+    }
+
+    /// All answers as one, once every one of them is there.
+    fn finish(self, max_bytes: usize) -> MethodResponse {
+        let mut builder = BatchResponseBuilder::new_with_limit(max_bytes);
+        for slot in self.slots {
+            if let Slot::Done(response) = slot
+                && let Err(response) = builder.append(response)
+            {
+                let code = response.as_error_code().unwrap_or_default();
+                return answer::error(Id::Null, &errors::instead_of_library_error(code));
+            }
+        }
+        MethodResponse::from_batch(builder.finish())
+    }
+}
+
+/// The same over a WebSocket: the library's own service is kept beside it, for by it the library
+/// counts the calls that a graceful stop waits for.
+#[derive(Clone)]
+pub(crate) struct WebSocketRpc<S> {
+    rpc: Rpc,
+    _counted: S,
+}
+
+impl<S> WebSocketRpc<S> {
+    /// Wraps the library's service of a connection.
+    pub(crate) fn new(rpc: Rpc, counted: S) -> Self {
+        Self { rpc, _counted: counted }
+    }
+}
+
+impl<S: Send + Sync> RpcServiceT for WebSocketRpc<S> {
+    type MethodResponse = MethodResponse;
+    type NotificationResponse = MethodResponse;
+    type BatchResponse = MethodResponse;
+
+    fn call<'a>(&self, request: Request<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
+        self.rpc.call(request)
+    }
+
+    fn batch<'a>(&self, batch: Batch<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
+        self.rpc.batch(batch)
+    }
+
+    fn notification<'a>(
+        &self,
+        notification: Notification<'a>,
+    ) -> impl Future<Output = MethodResponse> + Send + 'a {
+        self.rpc.notification(notification)
+    }
+}

@@ -1,0 +1,19 @@
+//! End-to-end tests: the real daemon, over its real sockets.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "tests")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+use serde_json::json;
+use support::Daemon;
+
+#[test]
+fn a_record_and_a_blob_through_every_layer() {
+    let daemon = Daemon::start();
+    let put = daemon.ok("blobs.put", json!({ "data": "aGVsbG8sIG9zbm92YQo=" }));
+    assert_eq!(put["size"], 14);
+    daemon.ok("preferences.set", json!({ "key": "k", "value": [1] }));
+    assert_eq!(daemon.ok("preferences.get", json!(["k"]))["value"], json!([1]));
+    let (status, _) = daemon.stop();
+    assert!(status.success());
+}
