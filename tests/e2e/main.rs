@@ -4,6 +4,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bad_input;
+mod bad_values;
+mod contract;
+mod document;
+mod example_root;
+
 use serde_json::json;
 use support::Daemon;
 

@@ -1,7 +1,11 @@
 //! A real daemon for tests: started on a data root of its own, called over its real socket, killed or
 //! stopped. The client here is a few lines of HTTP over a Unix socket, so that tests see exactly what
 //! goes over the wire and do not depend on the client crate.
-#![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test binary includes it, and uses a part of it"
+)]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -140,7 +140,7 @@ pub struct Dependency {
 
 /// What a component needs, nearest first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Dependencies {
+pub struct DependencyList {
     /// The dependencies; a component that several ask for stands once for each that asks.
     pub items: Vec<Dependency>,
 }
@@ -164,7 +164,7 @@ pub struct Dependent {
 
 /// What needs a component, nearest first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Dependents {
+pub struct DependentList {
     /// The dependents.
     pub items: Vec<Dependent>,
 }
@@ -319,9 +319,9 @@ methods! {
     ///
     /// What is needed stands in the manifest: `dependencies` as {id: semver range} or as
     /// [{id, version?}], and `components` as [{id, version?}]. Transitive, what the needs need follows, nearest first.
-    Dependencies_ = "components.dependencies" {
+    Dependencies = "components.dependencies" {
         params: DependenciesParams,
-        result: Dependencies,
+        result: DependencyList,
         access: Access::Read,
         visibility: Visibility::Shared,
         idempotent: true,
@@ -334,9 +334,9 @@ methods! {
     }
 
     /// Says which components need one, directly or through others.
-    Dependents_ = "components.dependents" {
+    Dependents = "components.dependents" {
         params: DependentsParams,
-        result: Dependents,
+        result: DependentList,
         access: Access::Read,
         visibility: Visibility::Shared,
         idempotent: true,

@@ -42,10 +42,10 @@ pub(crate) fn rpc<R: DeserializeOwned>(
         Ok(Response { result: Some(result), .. }) => Ok(result),
         // An answer of null reads as none at all.
         Ok(_) if status == 200 => {
-            serde_json::from_str("null").map_err(|error| unreadable(method, error))
+            serde_json::from_str("null").map_err(|error| unreadable(method, &error))
         }
         Ok(_) => Err(failure(method, status, body)),
-        Err(error) if status == 200 => Err(unreadable(method, error)),
+        Err(error) if status == 200 => Err(unreadable(method, &error)),
         Err(_) => Err(failure(method, status, body)),
     }
 }
@@ -84,7 +84,7 @@ pub(crate) fn error_object(code: i32, message: &str, data: Option<&RawValue>) ->
     ErrorObject { code, message: message.to_owned(), data: data.map(ToOwned::to_owned) }.into()
 }
 
-fn unreadable(method: &str, error: serde_json::Error) -> ClientError {
+fn unreadable(method: &str, error: &serde_json::Error) -> ClientError {
     ClientError::Answer { method: method.to_owned(), why: error.to_string() }
 }
 

@@ -7,7 +7,7 @@ use futures_util::{TryStreamExt, stream};
 use nodejs_semver::{Range, Version};
 use osnova_storage_client::Client;
 use osnova_storage_client::api::components::{
-    Component, Dependencies_, DependenciesParams, Get, GetParams, List, ListParams,
+    Component, Dependencies, DependenciesParams, Get, GetParams, List, ListParams,
 };
 use osnova_storage_client::api::wire::{BlobHash, Limit};
 use serde_json::Value;
@@ -121,7 +121,7 @@ async fn dependencies(
         .collect();
     let params =
         DependenciesParams { component_id: package.component_id.parse()?, transitive: None };
-    let found = client.call::<Dependencies_>(params).await?;
+    let found = client.call::<Dependencies>(params).await?;
     let named: BTreeSet<&str> = found.items.iter().map(|need| need.component_id.as_str()).collect();
     if named != wanted.keys().copied().collect() {
         totals.mismatch(&package.component_id, "has other dependencies than its manifest");

@@ -26,7 +26,6 @@ pub(super) async fn ask<M: Method>(
     session: &Session,
     params: M::Params,
 ) -> Result<Answer<M>, Failure> {
-    // Kept out of the signature's way: params are handed over, since they may hold a secret.
     let text = serde_json::to_string(&params).map_err(|error| Failure::usage(error.to_string()))?;
     drop(params);
     let raw = session.client.call_raw(M::SPEC.name, Some(&text)).await?;

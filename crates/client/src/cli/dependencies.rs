@@ -1,7 +1,7 @@
 //! `deps`: what a component needs, and what needs it.
 
 use osnova_storage_client::api::components::{
-    Dependencies_, DependenciesParams, Dependents_, DependentsParams,
+    Dependencies, DependenciesParams, Dependents, DependentsParams,
 };
 
 use super::Session;
@@ -14,7 +14,7 @@ pub(super) async fn run(session: &Session, what: DepsArguments) -> Result<(), Fa
     let transitive = what.transitive.then_some(true);
     if what.reverse {
         let params = DependentsParams { component_id: what.id, transitive };
-        return ask::show::<Dependents_>(session, params, |found| {
+        return ask::show::<Dependents>(session, params, |found| {
             let mut table = Table::new(&["component", "version", "requires", "state", "through"]);
             for dependent in &found.items {
                 table.row(vec![
@@ -30,7 +30,7 @@ pub(super) async fn run(session: &Session, what: DepsArguments) -> Result<(), Fa
         .await;
     }
     let params = DependenciesParams { component_id: what.id, transitive };
-    ask::show::<Dependencies_>(session, params, |found| {
+    ask::show::<Dependencies>(session, params, |found| {
         let mut table = Table::new(&["component", "requires", "installed", "state", "asked by"]);
         for dependency in &found.items {
             let state = match (dependency.missing, dependency.satisfied) {

@@ -7,6 +7,7 @@ mod call;
 mod dependencies;
 mod failure;
 mod format;
+mod indent;
 mod input;
 mod output;
 mod paging;

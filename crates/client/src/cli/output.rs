@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 
 use super::failure::Failure;
 use super::format;
+use super::indent::indent;
 use super::table::Table;
 
 /// Standard output, and in which form to write to it.
@@ -47,15 +48,10 @@ impl Output {
         self.bytes(text.as_bytes())
     }
 
-    /// JSON for a person: indented on a terminal, with no more than JSON may hold in it.
+    /// JSON: indented on a terminal, as it is elsewhere.
     pub(super) fn pretty(&self, json: &str) -> Result<(), Failure> {
-        let indented = serde_json::from_str::<serde_json::Value>(json)
-            .and_then(|value| serde_json::to_string_pretty(&value));
-        match indented {
-            Ok(text) if self.terminal => self.bytes(format!("{}\n", safe_lines(&text)).as_bytes()),
-            // Elsewhere, and where a number is too large to be read, the text stays as it is.
-            _ => self.bytes(format!("{json}\n").as_bytes()),
-        }
+        let text = if self.terminal { safe_lines(&indent(json)) } else { json.to_owned() };
+        self.bytes(format!("{text}\n").as_bytes())
     }
 
     /// Bytes as they are.

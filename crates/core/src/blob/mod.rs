@@ -9,7 +9,10 @@
 
 pub mod format;
 mod locks;
+mod reading;
 mod temporary;
+
+pub use reading::{OpenBlob, Parts};
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -17,7 +20,7 @@ use std::sync::Arc;
 
 use osnova_storage_api::ApiError;
 use osnova_storage_api::blobs::BlobPut;
-use osnova_storage_api::wire::{BlobHash, Deleted, Name, UnsignedInteger};
+use osnova_storage_api::wire::{BlobHash, Deleted, UnsignedInteger};
 
 use crate::caller::Caller;
 use crate::db::blobs::{self, Holding, Written};
@@ -26,7 +29,7 @@ use crate::error::{Result, StoreError};
 use crate::health::{Cause, Health};
 use crate::layout::{Layout, sync_dir};
 use crate::vault::keys::KeySet;
-use format::{AnyBlob, AnyRange, FormatError, SealError, seal_stream};
+use format::{AnyBlob, FormatError, SealError, seal_stream};
 use locks::HashLocks;
 use temporary::Temporary;
 
@@ -34,6 +37,9 @@ use temporary::Temporary;
 const ROW_WEIGHT: usize = 512;
 /// Free space is looked at again after this many bytes of a put.
 const RESERVE_CHECK_BYTES: u64 = 16 << 20;
+
+/// How many files a key is tried on where the root has no check value.
+const KEY_SAMPLES: usize = 8;
 
 /// The bounds of the blob store.
 #[derive(Debug, Clone, Copy)]
@@ -91,11 +97,11 @@ impl BlobStore {
         source: &mut dyn Read,
         put: &PutBlob,
     ) -> Result<BlobPut> {
-        let used = db.read(blobs::stored_bytes)?;
-        let room = self.limits.limit_bytes.saturating_sub(used);
         let temporary = Temporary::create(&self.layout.blobs_tmp())?;
         let mut source = ReserveGuard { source, store: self, until_check: 0 };
-        let sealed = seal_stream(&mut source, temporary.file(), keys, room)
+        // Whether there is room for it is decided when its hash is known: what is stored already
+        // takes none, or a put whose answer was lost could not be repeated in a full store.
+        let sealed = seal_stream(&mut source, temporary.file(), keys, self.limits.limit_bytes)
             .map_err(|error| self.seal_error(error))?;
         let written = Written {
             hash: BlobHash::new(sealed.sha256),
@@ -209,7 +215,7 @@ impl BlobStore {
                 self.health.note(Cause::BlobDamaged, "a blob file is missing or damaged");
             }
         }
-        Ok(OpenBlob { blob: opened?, hash: *hash, content_type: stat.content_type })
+        Ok(OpenBlob::new(opened?, *hash, stat.content_type))
     }
 
     fn open_file(&self, keys: &KeySet, hash: &BlobHash) -> Result<AnyBlob<Arc<File>>> {
@@ -226,36 +232,40 @@ impl BlobStore {
         })
     }
 
-    /// Whether these keys open what is stored: tried on one file, where there is any.
+    /// Whether these keys open what is stored: one file that opens says so, and a few are tried, for
+    /// one may be damaged.
     pub(crate) fn keys_fit(&self, db: &Database, keys: &KeySet) -> Result<bool> {
-        let sample = match db.read(blobs::any_content)? {
-            Some(hash) => Some(hash),
-            None => self.any_file()?,
-        };
-        let Some(hash) = sample else { return Ok(true) };
-        let path = self.layout.blob(&hash);
-        let file = File::open(&path).map_err(|source| StoreError::io("open", &path, source))?;
-        match AnyBlob::open(Arc::new(file), hash.as_bytes(), &[keys]) {
-            Ok(_) => Ok(true),
-            Err(FormatError::Io(source)) => Err(StoreError::io("read", &path, source)),
-            Err(_) => Ok(false),
+        let samples = self.some_files()?;
+        if samples.is_empty() {
+            return Ok(!db.read(blobs::any_content)?);
         }
+        for hash in samples {
+            match self.open_file(keys, &hash) {
+                Ok(_) => return Ok(true),
+                Err(StoreError::Damaged(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(false)
     }
 
-    /// A file with the name of a content, whether or not it has a row.
-    fn any_file(&self) -> Result<Option<BlobHash>> {
+    /// A few files with the name of a content, whether or not they have a row.
+    fn some_files(&self) -> Result<Vec<BlobHash>> {
         let folder = self.layout.blobs();
+        let mut found = Vec::new();
         let entries =
             fs::read_dir(&folder).map_err(|source| StoreError::io("list", &folder, source))?;
         for entry in entries {
             let entry = entry.map_err(|source| StoreError::io("list", &folder, source))?;
             let name = entry.file_name();
-            let hash = name.to_str().and_then(|name| name.strip_suffix(".enc")?.parse().ok());
-            if hash.is_some() {
-                return Ok(hash);
+            found.extend(
+                name.to_str().and_then(|name| name.strip_suffix(".enc")?.parse::<BlobHash>().ok()),
+            );
+            if found.len() == KEY_SAMPLES {
+                break;
             }
         }
-        Ok(None)
+        Ok(found)
     }
 
     /// Drops what the caller holds of a content, and the content where nobody holds it then.
@@ -317,44 +327,6 @@ impl BlobStore {
             );
         }
         Ok(())
-    }
-}
-
-/// A content opened for reading. It stays readable when it is deleted meanwhile.
-pub struct OpenBlob {
-    blob: AnyBlob<Arc<File>>,
-    hash: BlobHash,
-    content_type: Option<Name>,
-}
-
-impl OpenBlob {
-    /// Its hash.
-    pub fn hash(&self) -> &BlobHash {
-        &self.hash
-    }
-
-    /// Its size in bytes.
-    pub fn size(&self) -> u64 {
-        self.blob.plaintext_len()
-    }
-
-    /// What the caller said it is.
-    pub fn content_type(&self) -> Option<&Name> {
-        self.content_type.as_ref()
-    }
-
-    /// A reader of `length` bytes from `offset` on, fewer where the content ends before. It touches
-    /// only the chunks it needs, and answers only what authenticates.
-    ///
-    /// # Errors
-    /// `validation_error` where `offset` lies behind the end.
-    pub fn range(&self, offset: u64, length: u64) -> Result<AnyRange<Arc<File>>> {
-        self.blob.range(offset, length).map_err(|error| match error {
-            FormatError::OutOfRange { .. } => {
-                StoreError::Refused(ApiError::field("offset", "lies behind the end of the content"))
-            }
-            other => other.into(),
-        })
     }
 }
 

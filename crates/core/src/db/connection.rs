@@ -9,6 +9,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 /// `PRAGMA application_id` of our databases: "OSNS".
@@ -44,6 +45,16 @@ pub(super) fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
     ))?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     configure(&connection)?;
+    Ok(connection)
+}
+
+/// Opens a database that may be anyone's, to look at it: what is in the file and in its WAL stays as
+/// it is.
+pub(super) fn open_to_look(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, reader_flags())?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    // The last connection that closes a database would else copy its WAL into it.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     Ok(connection)
 }
 

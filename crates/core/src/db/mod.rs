@@ -97,12 +97,19 @@ impl Database {
             }
             _ => OpenError::from(error),
         };
+        let not_migrated = |error: MigrationError| match error {
+            MigrationError::Sqlite(error) => refused(error),
+            other => unusable(other.to_string()),
+        };
+        if path.exists() {
+            // Opening it to write would turn it to WAL mode and write its pages anew, so what it is
+            // is found out before.
+            let look = connection::open_to_look(&path).map_err(refused)?;
+            migrations::version(&look).map_err(not_migrated)?;
+        }
         let mut connection = connection::open_writer(&path).map_err(refused)?;
         let applied = migrations::migrate(&mut connection, migrations::latest(), clock.now())
-            .map_err(|error| match error {
-                MigrationError::Sqlite(error) => refused(error),
-                other => unusable(other.to_string()),
-            })?;
+            .map_err(not_migrated)?;
         if !applied.is_empty() {
             tracing::info!(versions = ?applied, "the database was migrated");
         }

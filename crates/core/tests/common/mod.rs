@@ -4,7 +4,6 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -256,16 +255,25 @@ pub(crate) fn sha256(content: &[u8]) -> BlobHash {
     BlobHash::new(Sha256::digest(content).into())
 }
 
-/// Content that differs with its seed and does not repeat within a chunk.
+/// Content that differs with its seed. What repeats in it does so at no border of a chunk.
 pub(crate) fn content(seed: u64, len: usize) -> Vec<u8> {
+    const PERIOD: usize = 8191;
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut bytes = Vec::with_capacity(len + 8);
-    while bytes.len() < len {
+    let mut block = Vec::with_capacity(PERIOD + 7);
+    while block.len() < PERIOD.min(len) {
         // xorshift64: https://www.jstatsoft.org/article/view/v008i14
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        bytes.extend_from_slice(&state.to_le_bytes());
+        block.extend_from_slice(&state.to_le_bytes());
+    }
+    block.truncate(PERIOD);
+    let mut bytes = Vec::with_capacity(len + PERIOD);
+    let mut repetition = 0_u64;
+    while bytes.len() < len {
+        bytes.extend_from_slice(&block);
+        bytes.extend_from_slice(&repetition.to_le_bytes());
+        repetition += 1;
     }
     bytes.truncate(len);
     bytes
@@ -300,11 +308,14 @@ pub(crate) fn read_range(
 ) -> Result<Vec<u8>> {
     let keys = store.vault().keys()?;
     let blob = store.blobs().open(store.db(), &keys, caller, hash)?;
-    let mut bytes = Vec::new();
-    blob.range(offset, length)?
-        .read_to_end(&mut bytes)
-        .map_err(|source| StoreError::Io { what: "range".to_owned(), source })?;
-    Ok(bytes)
+    let mut range = blob.range(offset, length)?;
+    let (mut bytes, mut piece) = (Vec::new(), vec![0; 100_000]);
+    loop {
+        match range.fill(&mut piece)? {
+            0 => return Ok(bytes),
+            len => bytes.extend_from_slice(&piece[..len]),
+        }
+    }
 }
 
 pub(crate) fn read_blob(store: &Store, caller: &Caller, hash: &BlobHash) -> Result<Vec<u8>> {
@@ -358,8 +369,7 @@ fn rows(store: &Store, table: &str) -> Vec<String> {
     store
         .db()
         .read(|reader| {
-            let mut statement =
-                reader.connection().prepare(&format!("SELECT * FROM {table} ORDER BY 1, 2"))?;
+            let mut statement = reader.connection().prepare(&format!("SELECT * FROM {table}"))?;
             let columns = statement.column_count();
             let rows = statement.query_map([], |row| {
                 (0..columns)
@@ -367,7 +377,9 @@ fn rows(store: &Store, table: &str) -> Vec<String> {
                     .collect::<rusqlite::Result<Vec<_>>>()
             })?;
             let rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
-            Ok(rows.into_iter().map(|row| row.join(" | ")).collect())
+            let mut rows: Vec<String> = rows.into_iter().map(|row| row.join(" | ")).collect();
+            rows.sort();
+            Ok(rows)
         })
         .unwrap()
 }

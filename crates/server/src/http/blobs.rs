@@ -3,7 +3,6 @@
 //! Base64 in JSON costs a third more and memory; here a content passes in constant memory. A body
 //! that ends early is never stored, and a failure after the first byte resets the connection.
 
-use std::io::Read;
 use std::sync::Arc;
 
 use axum::Extension;
@@ -14,7 +13,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use osnova_storage_api::blobs::{Get, Put};
 use osnova_storage_api::wire::{BlobHash, Name};
 use osnova_storage_api::{ApiError, Method};
-use osnova_storage_core::blob::{OpenBlob, PutBlob};
+use osnova_storage_core::blob::{OpenBlob, Parts, PutBlob};
 use osnova_storage_core::db::blobs::Holding;
 use osnova_storage_core::{Caller, StoreError};
 use tokio::sync::OwnedSemaphorePermit;
@@ -24,9 +23,6 @@ use super::range::{self, Asked};
 use super::{error_object, failure, status_of};
 use crate::app::App;
 use crate::{access, errors};
-
-/// How much is read and sent at a time, in bytes.
-const PART_BYTES: usize = 256 << 10;
 
 const NOT_SATISFIABLE: &str = "lies behind the end of the content";
 
@@ -173,16 +169,12 @@ fn stream(
     length: u64,
     permit: OwnedSemaphorePermit,
 ) -> Result<Body, StoreError> {
-    let mut range = blob.range(offset, length)?;
+    let mut parts = blob.parts(offset, length)?;
     let (writer, body) = body::writer(length);
     let app = Arc::clone(app);
     tokio::task::spawn_blocking(move || {
         let _permit = permit;
-        if let Err(source) = send_all(&mut range, &writer) {
-            let error = match source.kind() {
-                std::io::ErrorKind::InvalidData => StoreError::Damaged(source.to_string()),
-                _ => StoreError::Io { what: "reading a blob".to_owned(), source },
-            };
+        if let Err(error) = send_all(&mut parts, &writer) {
             errors::to_api(&app.store, &error);
             writer.send(Err(std::io::Error::other("the content can't be read")));
         }
@@ -190,19 +182,14 @@ fn stream(
     Ok(Body::new(body))
 }
 
-/// Sends what `source` holds; ends early where the client has hung up.
-fn send_all(source: &mut dyn Read, writer: &BodyWriter) -> std::io::Result<()> {
-    loop {
-        let mut part = vec![0; PART_BYTES];
-        let count = source.read(&mut part)?;
-        if count == 0 {
-            return Ok(());
-        }
-        part.truncate(count);
+/// Sends all parts; ends early where the client has hung up.
+fn send_all(parts: &mut Parts, writer: &BodyWriter) -> Result<(), StoreError> {
+    while let Some(part) = parts.next_part()? {
         if !writer.send(Ok(Bytes::from(part))) {
             return Ok(());
         }
     }
+    Ok(())
 }
 
 fn stream_permit(app: &App) -> Result<OwnedSemaphorePermit, ApiError> {

@@ -1,7 +1,5 @@
 //! `blobs`: content as base64 in JSON. The streams are in [`crate::http`].
 
-use std::io::Read;
-
 use osnova_storage_api::blobs::{
     BlobData, BlobPut, Delete, Get, GetParams, Has, List, Pin, Put, PutParams, Stat, Unpin, Usage,
 };
@@ -63,13 +61,7 @@ fn get(app: &App, caller: &Caller, params: &GetParams) -> Result<BlobData> {
             format!("at most {most} bytes fit into an answer: ask for a part, or GET /blobs/{{hash}}"),
         ))
     })?;
-    let mut data = Vec::with_capacity(length);
-    blob.range(offset, length as u64)?.read_to_end(&mut data).map_err(|source| {
-        match source.kind() {
-            std::io::ErrorKind::InvalidData => StoreError::Damaged(source.to_string()),
-            _ => StoreError::Io { what: "reading a blob".to_owned(), source },
-        }
-    })?;
+    let data = blob.read(offset, length as u64)?;
     Ok(BlobData {
         data: Base64Data(data),
         size: UnsignedInteger(blob.size()),

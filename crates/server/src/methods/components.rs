@@ -1,6 +1,6 @@
 //! `components`.
 
-use osnova_storage_api::components::{Delete, Dependencies_, Dependents_, Get, List, Put, Touch};
+use osnova_storage_api::components::{Delete, Dependencies, Dependents, Get, List, Put, Touch};
 use osnova_storage_core::db::components;
 
 use crate::rpc::Registry;
@@ -10,7 +10,7 @@ pub(super) fn register(registry: &mut Registry) {
     registry.point_read::<Get>(components::get);
     registry.read::<List>(components::list);
     registry.blocking::<Touch>(|app, caller, params| app.store.touch_component(caller, params));
-    registry.read::<Dependencies_>(components::dependencies);
-    registry.read::<Dependents_>(components::dependents);
+    registry.read::<Dependencies>(components::dependencies);
+    registry.read::<Dependents>(components::dependents);
     registry.write::<Delete>(components::delete);
 }

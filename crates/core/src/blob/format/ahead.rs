@@ -9,7 +9,7 @@ use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
-use super::{BlobReader, FormatError, RangeReader, ReadAt, index};
+use super::{BlobReader, FormatError, RangeReader, ReadAt, index, length};
 
 /// Threads that open pieces. With two, opening keeps up with hashing and with common disks.
 const OPENERS: u64 = 2;
@@ -36,14 +36,16 @@ impl ReadAhead {
         F: ReadAt + Send + Sync + 'static,
     {
         let len = blob.range(offset, len)?.remaining();
-        let pieces = len.div_ceil(PIECE_BYTES);
+        // Never less than a chunk, as chunks can only be opened whole.
+        let piece_len = PIECE_BYTES.max(length(blob.header().chunk_size.bytes()));
+        let pieces = len.div_ceil(piece_len);
         let mut openers = Vec::new();
         for first in 0..OPENERS.min(pieces) {
             let (to_consumer, opened) = sync_channel(1);
             let range = blob.range(offset, len)?;
             thread::Builder::new()
                 .name("blob-open".to_owned())
-                .spawn(move || open_pieces(range, offset, len, first, &to_consumer))?;
+                .spawn(move || open_pieces(range, offset, piece_len, first, &to_consumer))?;
             openers.push(opened);
         }
         Ok(Self { openers, next_piece: 0, pieces })
@@ -65,24 +67,26 @@ impl ReadAhead {
     }
 }
 
-/// Opens every [`OPENERS`]-th piece from the one numbered `first` on.
+/// Opens every [`OPENERS`]-th piece of a range that begins at `offset`, from the one numbered
+/// `first` on.
 fn open_pieces<F: ReadAt>(
     mut range: RangeReader<F>,
     offset: u64,
-    len: u64,
+    piece_len: u64,
     first: u64,
     to_consumer: &SyncSender<Result<Vec<u8>, FormatError>>,
 ) {
-    let mut from = first * PIECE_BYTES;
+    let len = range.remaining();
+    let mut from = first * piece_len;
     while from < len {
-        range.restart(offset + from, PIECE_BYTES.min(len - from));
+        range.restart(offset + from, piece_len.min(len - from));
         let piece = open_piece(&mut range);
         let failed = piece.is_err();
         // Sending fails when the consumer has gone.
         if to_consumer.send(piece).is_err() || failed {
             return;
         }
-        from += OPENERS * PIECE_BYTES;
+        from += OPENERS * piece_len;
     }
 }
 

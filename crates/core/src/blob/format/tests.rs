@@ -2,6 +2,7 @@
 //! `tests/vectors.rs`; here files are made on the spot, in many sizes and with every kind of harm.
 
 mod damage;
+mod old_format;
 mod streams;
 
 use std::io;

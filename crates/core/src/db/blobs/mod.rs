@@ -172,10 +172,7 @@ fn total(reader: Reader<'_>, what: &str, holder: &str) -> Result<Total> {
 }
 
 /// How many bytes all contents take on disk.
-///
-/// # Errors
-/// Where the database can't be read.
-pub(crate) fn stored_bytes(reader: Reader<'_>) -> Result<u64> {
+fn stored_bytes(reader: Reader<'_>) -> Result<u64> {
     Ok(total(reader, "contents", "")?.stored_bytes)
 }
 
@@ -475,11 +472,12 @@ pub(crate) fn strike_unlinks(tx: &Tx<'_>, gone: &[BlobHash]) -> Result<()> {
     Ok(())
 }
 
-/// One content that is stored, if there is any: a key can be tried on its file.
-pub(crate) fn any_content(reader: Reader<'_>) -> Result<Option<BlobHash>> {
-    let found = reader
-        .connection()
-        .query_row("SELECT hash FROM blob_contents LIMIT 1", [], |row| columns::hash(row, 0))
-        .optional()?;
+/// Whether any content is stored.
+pub(crate) fn any_content(reader: Reader<'_>) -> Result<bool> {
+    let found = reader.connection().query_row(
+        "SELECT EXISTS (SELECT 1 FROM blob_contents)",
+        [],
+        |row| row.get(0),
+    )?;
     Ok(found)
 }

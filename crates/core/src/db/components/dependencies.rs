@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use osnova_storage_api::components::{
-    Dependencies, DependenciesParams, Dependency, Dependent, Dependents, DependentsParams,
+    DependenciesParams, Dependency, DependencyList, Dependent, DependentList, DependentsParams,
 };
 use osnova_storage_api::wire::{ComponentId, JsonText};
 use osnova_storage_api::{ApiError, ErrorCode};
@@ -78,7 +78,7 @@ pub fn dependencies(
     reader: Reader<'_>,
     _caller: &Caller,
     params: &DependenciesParams,
-) -> Result<Dependencies> {
+) -> Result<DependencyList> {
     if !exists(reader, &params.component_id)? {
         return Err(StoreError::not_found("component"));
     }
@@ -110,7 +110,7 @@ pub fn dependencies(
         })?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     })?;
-    Ok(Dependencies { items })
+    Ok(DependencyList { items })
 }
 
 /// Which components need one.
@@ -121,7 +121,7 @@ pub fn dependents(
     reader: Reader<'_>,
     _caller: &Caller,
     params: &DependentsParams,
-) -> Result<Dependents> {
+) -> Result<DependentList> {
     let items = walk(&params.component_id, params.transitive, |via| {
         let mut statement = reader.connection().prepare_cached(
             "SELECT needing.component_id, needing.requirement, asking.version, asked.version
@@ -150,7 +150,7 @@ pub fn dependents(
         })?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     })?;
-    Ok(Dependents { items })
+    Ok(DependentList { items })
 }
 
 /// Follows a relation breadth first, each component once, so that a circle ends.

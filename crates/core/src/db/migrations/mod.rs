@@ -107,7 +107,10 @@ fn apply(connection: &mut Connection, step: &Migration, now: i64) -> Result<(), 
 }
 
 /// The version of a database: 0 where it is empty.
-fn version(connection: &Connection) -> Result<u32, MigrationError> {
+///
+/// # Errors
+/// [`MigrationError`] where it is not one of ours, newer, or damaged. Nothing is written.
+pub fn version(connection: &Connection) -> Result<u32, MigrationError> {
     let id: i32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
     let tables: u32 = connection.query_row(
         "SELECT count(*) FROM sqlite_master WHERE type = 'table'",

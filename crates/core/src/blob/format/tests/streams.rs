@@ -178,3 +178,23 @@ fn a_source_without_end_is_cut_off_by_the_limit() {
     let error = seal_stream(&mut io::repeat(7), &file, &keys(1), 4_000_000).unwrap_err();
     assert!(matches!(error, SealError::TooLarge { limit: 4_000_000 }));
 }
+
+/// The system may tell only once that written bytes are lost: to the flush in the background, and
+/// not again to the sync at the end. If the error got lost there, a file would count as durable that
+/// is not.
+#[test]
+fn a_flush_that_fails_in_the_background_fails_the_file() {
+    struct Lossy;
+    impl WriteAt for Lossy {
+        fn write_all_at(&self, _: &[u8], _: u64) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn flush_behind(&self) -> io::Result<()> {
+            Err(io::Error::from_raw_os_error(5))
+        }
+    }
+    let mut source = io::repeat(7).take(40 << 20);
+    let error = seal_stream(&mut source, &Lossy, &keys(1), u64::MAX).unwrap_err();
+    assert!(matches!(error, SealError::Output(error) if error.raw_os_error() == Some(5)));
+}

@@ -1,0 +1,147 @@
+//! A disk that is really full: a data root on a small file system in memory.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::json;
+
+use crate::on_disk;
+use crate::random::Random;
+use crate::support::{Daemon, Options};
+use crate::wire::Connection;
+
+/// A mounted file system, unmounted when it is dropped.
+struct Mounted(PathBuf);
+
+impl Mounted {
+    /// Mounts; `None`, said by name, where that is not permitted.
+    fn tmpfs(test: &str, at: &Path, size: &str) -> Option<Self> {
+        fs::create_dir(at).unwrap();
+        fs::set_permissions(at, Permissions::from_mode(0o700)).unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={size},mode=0700"), "tmpfs"])
+            .arg(at)
+            .stderr(Stdio::null())
+            .status();
+        if mounted.is_ok_and(|status| status.success()) {
+            return Some(Self(at.to_owned()));
+        }
+        eprintln!("SKIPPED {test}: mounting a tmpfs is not permitted here");
+        None
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount").arg(&self.0).status();
+        if !unmounted.is_ok_and(|status| status.success()) {
+            eprintln!("{} could not be unmounted", self.0.display());
+        }
+    }
+}
+
+#[test]
+fn a_disk_filled_by_blobs_still_takes_records() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("root");
+    let test = "a_disk_filled_by_blobs_still_takes_records";
+    let Some(mounted) = Mounted::tmpfs(test, &root, "64m") else { return };
+    let config = "[blobs]\ndisk_reserve_bytes = 8388608\n".to_owned();
+    let options = Options { config, ..Options::default() };
+    let daemon = Daemon::start_in(folder, &options).unwrap();
+    let mut connection = Connection::open(&daemon.socket()).unwrap();
+    let mut random = Random::new(1);
+    let mut hashes = Vec::new();
+    let refused = loop {
+        let answer = connection.put(&random.bytes(5 << 20)).unwrap();
+        if answer.status != 200 {
+            break answer;
+        }
+        hashes.push(answer.json()["hash"].as_str().unwrap().to_owned());
+    };
+    assert_eq!((refused.status, &refused.json()["data"]["code"]), (507, &json!("disk_full")));
+    assert!(hashes.len() > 5, "{}", hashes.len());
+    assert_eq!(daemon.ok("status.get", json!({}))["status"], "degraded");
+    assert!(on_disk::files(&root.join("blobs/.tmp")).is_empty());
+    // The reserve is there for records.
+    for number in 0..100 {
+        daemon.ok("preferences.set", json!({ "key": format!("k{number}"), "value": number }));
+    }
+    daemon.ok("blobs.delete", json!({ "hash": hashes[0] }));
+    daemon.ok("blobs.delete", json!({ "hash": hashes[1] }));
+    let answer = daemon.ok("blobs.put", json!({ "data": "YQ==" }));
+    assert_eq!(answer["created"], true);
+    assert_eq!(daemon.ok("status.get", json!({}))["status"], "ok");
+    let (status, folder) = daemon.stop();
+    assert!(status.success());
+    on_disk::check_stopped(&root);
+    drop(mounted);
+    drop(folder);
+}
+
+/// Without a reserve: blobs and records fill the disk to the last byte. Both are refused by their own
+/// error, what was acknowledged is read, a delete is possible where its commit finds room, and a
+/// restart on the full disk too.
+#[test]
+fn a_disk_filled_to_the_last_byte_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("root");
+    let test = "a_disk_filled_to_the_last_byte_loses_nothing";
+    let Some(mounted) = Mounted::tmpfs(test, &root, "16m") else { return };
+    let config = "[blobs]\ndisk_reserve_bytes = 0\n".to_owned();
+    let options = Options { config, ..Options::default() };
+    let daemon = Daemon::start_in(folder, &options).unwrap();
+    let mut connection = Connection::open(&daemon.socket()).unwrap();
+    let mut random = Random::new(2);
+    let mut contents = Vec::new();
+    let mut size = 4 << 20;
+    while size >= 1024 {
+        let content = random.bytes(size);
+        let answer = connection.put(&content).unwrap();
+        if answer.status == 200 {
+            contents.push((answer.json()["hash"].as_str().unwrap().to_owned(), content));
+        } else {
+            assert_eq!(answer.json()["data"]["code"], "disk_full");
+            size /= 2;
+        }
+    }
+    let mut written = 0;
+    let text = "x".repeat(10_000);
+    let refused = loop {
+        let params = json!({ "key": format!("k{written}"), "value": text });
+        match daemon.call("preferences.set", params) {
+            Ok(_) => written += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(refused["data"]["code"], "disk_full", "{refused}");
+    let check = |daemon: &Daemon, contents: &[(String, Vec<u8>)]| {
+        let mut connection = Connection::open(&daemon.socket()).unwrap();
+        for (hash, content) in contents {
+            assert!(connection.get(hash).unwrap().body == *content);
+        }
+        for number in 0..written {
+            daemon.ok("preferences.get", json!({ "key": format!("k{number}") }));
+        }
+    };
+    check(&daemon, &contents);
+    drop(connection);
+
+    // Someone else makes room, as a user would.
+    let daemon = Daemon::start_in(daemon.kill(), &options).unwrap_or_else(|refused| {
+        panic!("a full disk must not keep the daemon from starting: {refused:?}")
+    });
+    check(&daemon, &contents);
+    let (hash, _) = contents.remove(0);
+    daemon.ok("blobs.delete", json!({ "hash": hash }));
+    daemon.ok("preferences.set", json!({ "key": "after", "value": 1 }));
+    assert_eq!(daemon.ok("status.get", json!({}))["status"], "ok");
+    check(&daemon, &contents);
+    let (status, folder) = daemon.stop();
+    assert!(status.success());
+    on_disk::check_stopped(&root);
+    drop(mounted);
+    drop(folder);
+}
