@@ -120,7 +120,10 @@ fn check(daemon: &Daemon, callers: &mut [Caller]) {
         Err(_) => 0,
     };
     let most = counted + u64::try_from(open).unwrap();
-    assert!((counted..=most).contains(&value), "the shared counter: {counted}..={most}, is {value}");
+    assert!(
+        (counted..=most).contains(&value),
+        "the shared counter: {counted}..={most}, is {value}"
+    );
 }
 
 /// Every acknowledged change is in the feed once, and nothing else is.

@@ -84,9 +84,7 @@ fn check_rows_have_files(database: &Connection, root: &Path) {
 fn totals(database: &Connection, sql: &str) -> BTreeSet<(String, String, u64, u64, u64)> {
     let mut statement = database.prepare(sql).unwrap();
     let rows = statement
-        .query_map([], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
-        })
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))
         .unwrap();
     rows.collect::<rusqlite::Result<_>>().unwrap()
 }

@@ -42,6 +42,13 @@ impl Drop for Mounted {
     }
 }
 
+/// Writes a file until there is not a byte left.
+fn fill(path: &Path) {
+    let mut file = fs::File::create(path).unwrap();
+    let error = std::io::copy(&mut std::io::repeat(0), &mut file).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
+}
+
 #[test]
 fn a_disk_filled_by_blobs_still_takes_records() {
     let folder = tempfile::tempdir().unwrap();
@@ -81,9 +88,9 @@ fn a_disk_filled_by_blobs_still_takes_records() {
     drop(folder);
 }
 
-/// Without a reserve: blobs and records fill the disk to the last byte. Both are refused by their own
-/// error, what was acknowledged is read, a delete is possible where its commit finds room, and a
-/// restart on the full disk too.
+/// Without a reserve: blobs, records and another program fill the disk to the last byte. Each is refused
+/// by its own error, and what was acknowledged is read. A start needs room for a commit, and says in
+/// its one line that there is none; once there is some, nothing is lost.
 #[test]
 fn a_disk_filled_to_the_last_byte_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
@@ -92,6 +99,7 @@ fn a_disk_filled_to_the_last_byte_loses_nothing() {
     let Some(mounted) = Mounted::tmpfs(test, &root, "16m") else { return };
     let config = "[blobs]\ndisk_reserve_bytes = 0\n".to_owned();
     let options = Options { config, ..Options::default() };
+    fs::write(root.join("of-another-program"), vec![0; 1 << 20]).unwrap();
     let daemon = Daemon::start_in(folder, &options).unwrap();
     let mut connection = Connection::open(&daemon.socket()).unwrap();
     let mut random = Random::new(2);
@@ -128,11 +136,18 @@ fn a_disk_filled_to_the_last_byte_loses_nothing() {
     };
     check(&daemon, &contents);
     drop(connection);
+    fill(&root.join("the-last-bytes"));
 
-    // Someone else makes room, as a user would.
-    let daemon = Daemon::start_in(daemon.kill(), &options).unwrap_or_else(|refused| {
-        panic!("a full disk must not keep the daemon from starting: {refused:?}")
-    });
+    let folder = daemon.kill();
+    let refused = Daemon::command(folder.path(), &options).output().unwrap();
+    assert!(!refused.status.success());
+    let stderr = fs::read_to_string(folder.path().join("stderr")).unwrap();
+    let line = stderr.lines().last().unwrap();
+    assert!(line.starts_with("osnova-storaged: ") && line.contains("full"), "{line}");
+
+    fs::remove_file(root.join("of-another-program")).unwrap();
+    let daemon = Daemon::start_in(folder, &options).unwrap();
+    on_disk::check_started(&root);
     check(&daemon, &contents);
     let (hash, _) = contents.remove(0);
     daemon.ok("blobs.delete", json!({ "hash": hash }));

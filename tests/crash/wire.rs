@@ -52,8 +52,10 @@ impl Connection {
 
     /// Puts a content without a pin.
     pub(crate) fn put(&mut self, content: &[u8]) -> Result<HttpAnswer, Broken> {
-        self.send("PUT /blobs?pin=false HTTP/1.1\r\nHost: localhost", content)?;
-        self.answer()
+        // A put that is refused early is answered before all of it is sent; the answer is there then.
+        let sent = self.send("PUT /blobs?pin=false HTTP/1.1\r\nHost: localhost", content);
+        let answer = self.answer()?;
+        if answer.status == 200 { sent.map(|()| answer) } else { Ok(answer) }
     }
 
     /// Gets a content.

@@ -270,7 +270,7 @@ fn nothing_that_is_stored_or_asked_for_stands_in_the_log() {
     daemon.fails("validation_error", "vault.unlock", json!([format!("{SENTINEL} ").repeat(24)]));
     daemon.fails("method_not_found", &format!("{SENTINEL}.get"), json!([]));
     daemon.fails("validation_error", "blobs.put", json!({ "data": format!("{SENTINEL}!") }));
-    // "zq7sentinelab" is base64 as it stands, up to its padding.
+    // "zq7sentinela" is base64 as it stands.
     daemon.ok("blobs.put", json!({ "data": format!("{SENTINEL}a"), "name": SENTINEL }));
     for head in [
         format!("PUT /blobs?{SENTINEL}=1 HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n"),

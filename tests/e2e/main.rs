@@ -4,11 +4,17 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod access;
 mod bad_input;
 mod bad_values;
 mod contract;
 mod document;
+mod errors;
 mod example_root;
+mod http_blobs;
+mod lifecycle;
+mod protocol;
+mod websocket;
 
 use serde_json::json;
 use support::Daemon;

@@ -6,6 +6,7 @@
     unreachable_pub,
     reason = "each test binary includes it, and uses a part of it"
 )]
+#![allow(clippy::needless_pass_by_value, reason = "`json!` makes params where they are passed")]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -79,7 +80,12 @@ impl Daemon {
 
     /// Starts the daemon in a folder whose `root/` may exist already.
     pub fn start_in(folder: tempfile::TempDir, options: &Options) -> Result<Self, Refused> {
-        let mut command = Self::command(folder.path(), options);
+        let command = Self::command(folder.path(), options);
+        Self::start_command(folder, command)
+    }
+
+    /// Starts the daemon by a command made of [`Self::command`], and waits until it is ready.
+    pub fn start_command(folder: tempfile::TempDir, mut command: Command) -> Result<Self, Refused> {
         let mut child = command.spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -220,6 +226,11 @@ impl Daemon {
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
+    /// Closes the daemon's stdin, where its command had made it a pipe.
+    pub fn close_stdin(&mut self) {
+        drop(self.child.stdin.take());
+    }
+
     /// Waits until the daemon has ended by itself.
     pub fn wait(&mut self) -> ExitStatus {
         let deadline = Instant::now() + PATIENCE;
@@ -282,6 +293,11 @@ pub fn exchange<S: Read + Write>(stream: &mut S, head: &str, body: &[u8]) -> Htt
     stream.write_all(format!("{head}\r\n").as_bytes()).unwrap();
     // A daemon that refuses a request early may close before it has read all of it.
     let _ = stream.write_all(body);
+    read_answer(stream, !head.starts_with("HEAD "))
+}
+
+/// Reads the answer to a request that was sent.
+pub fn read_answer<S: Read>(stream: &mut S, has_body: bool) -> HttpAnswer {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line).unwrap();
@@ -296,7 +312,7 @@ pub fn exchange<S: Read + Write>(stream: &mut S, head: &str, body: &[u8]) -> Htt
     let length = headers.iter().find(|(name, _)| name == "content-length");
     let length = length.map_or(0, |(_, value)| value.parse().unwrap());
     let mut body = Vec::new();
-    if !head.starts_with("HEAD ") {
+    if has_body {
         let _ = reader.take(length).read_to_end(&mut body);
     }
     HttpAnswer { status, headers, body }

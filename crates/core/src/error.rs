@@ -39,8 +39,8 @@ pub enum StoreError {
         /// Why it failed.
         source: io::Error,
     },
-    /// A commit's sync failed: nobody can say whether the change is durable.
-    #[error("the sync of a commit failed")]
+    /// A commit failed at its sync or after it: nobody can say whether the change is durable.
+    #[error("a commit failed at its sync or after it")]
     OutcomeUnknown,
     /// The database failed.
     #[error("database: {0}")]
@@ -113,11 +113,18 @@ impl StoreError {
             StoreError::OutcomeUnknown => {
                 let mut error = ApiError::new(
                     ErrorCode::IoError,
-                    "the sync of the commit failed: the change may or may not be durable",
+                    "the commit could not be finished: the change may or may not be durable",
                 );
                 error.data.outcome = Some("unknown".to_owned());
                 error
             }
+            // A stored value does not fit its type: someone else wrote it.
+            StoreError::Database(
+                rusqlite::Error::FromSqlConversionFailure(..)
+                | rusqlite::Error::InvalidColumnType(..)
+                | rusqlite::Error::IntegralValueOutOfRange(..)
+                | rusqlite::Error::Utf8Error(..),
+            ) => damaged(),
             StoreError::Database(_) => match self.sqlite_code() {
                 Some(ffi::SQLITE_FULL) => disk_full(),
                 Some(ffi::SQLITE_CORRUPT | ffi::SQLITE_NOTADB) => damaged(),

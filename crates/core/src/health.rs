@@ -17,10 +17,12 @@ pub enum Cause {
     DatabaseIo,
     /// The database is damaged.
     DatabaseDamaged,
-    /// The WAL is over its limit: a reader holds it.
+    /// The WAL grows past its bounds: a reader holds it, or it can't be copied into the database.
     WalOverLimit,
     /// Blob puts are refused: the disk is nearly full.
     BlobsFull,
+    /// Blob puts fail: their files can't be written.
+    BlobsIo,
     /// A blob file is missing or damaged.
     BlobDamaged,
     /// What the last run left was cleaned up at start; nothing is wrong.
@@ -35,7 +37,7 @@ impl Cause {
             | Cause::DatabaseIo
             | Cause::DatabaseDamaged
             | Cause::WalOverLimit => "database",
-            Cause::BlobsFull | Cause::BlobDamaged | Cause::Recovered => "blobs",
+            Cause::BlobsFull | Cause::BlobsIo | Cause::BlobDamaged | Cause::Recovered => "blobs",
         }
     }
 

@@ -20,7 +20,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::db::{Database, DatabaseOptions, components, meta};
 use crate::error::{OpenError, Result, StoreError};
 use crate::health::Health;
-use crate::layout::Layout;
+use crate::layout::{Layout, sync_dir};
 use crate::vault::Vault;
 use crate::vault::keys::{KeySet, MasterKey};
 
@@ -75,6 +75,8 @@ impl Store {
         let health = Health::new(Arc::clone(&options.clock));
         let db =
             Database::open(&layout, &options.database, Arc::clone(&options.clock), health.clone())?;
+        // The names of what was made here must survive a power cut as the first commit does.
+        sync_dir(layout.root())?;
         let blobs = BlobStore::new(layout.clone(), options.blobs, health.clone());
         blobs.recover(&db)?;
         Ok(Self {

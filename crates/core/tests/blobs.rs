@@ -450,7 +450,8 @@ fn a_root_without_a_check_value_takes_only_a_key_that_opens_its_files() {
 
 #[test]
 fn damage_is_told_and_stands_in_the_status() {
-    let breaks: [(&str, fn(&mut Vec<u8>)); 5] = [
+    type Break = fn(&mut Vec<u8>);
+    let breaks: [(&str, Break); 5] = [
         ("header", |file| file[195] ^= 1),
         ("magic", |file| file[0] ^= 1),
         ("empty", Vec::clear),
@@ -652,7 +653,7 @@ fn what_a_crash_left_is_cleaned_up_and_nothing_else() {
 #[test]
 fn puts_and_deletes_of_the_same_contents_never_disagree() {
     const THREADS: u64 = 8;
-    const STEPS: u64 = 400;
+    const STEPS: u64 = 800;
     let root = Root::new();
     let store = root.open_unlocked();
     let contents: Vec<(Vec<u8>, BlobHash)> = [50, 70_000, 150_000, 300_000]

@@ -34,7 +34,7 @@ const CONTENTS: usize = 6;
 /// The owner, and two components.
 const CALLERS: usize = 3;
 
-const CASES: u32 = 24;
+const CASES: u32 = 40;
 const STEPS: usize = 120;
 /// The whole of the store is compared after so many steps.
 const COMPARE_EVERY: usize = 15;
@@ -59,15 +59,43 @@ enum Step {
         caller: usize,
         if_revision: IfRevision,
     },
-    DeleteComponent { id: usize, if_revision: IfRevision },
-    Touch { id: usize, used_at: i64 },
-    Set { key: usize, value: u16, if_revision: IfRevision },
-    SetMany { items: Vec<(usize, u16, IfRevision)> },
-    Unset { key: usize, if_revision: IfRevision },
-    PutBlob { content: usize, caller: usize, pinned: bool },
-    DeleteBlob { content: usize, caller: usize },
-    Pin { content: usize, caller: usize, pinned: bool },
-    Reopen { after_seconds: i64 },
+    DeleteComponent {
+        id: usize,
+        if_revision: IfRevision,
+    },
+    Touch {
+        id: usize,
+        used_at: i64,
+    },
+    Set {
+        key: usize,
+        value: u16,
+        if_revision: IfRevision,
+    },
+    SetMany {
+        items: Vec<(usize, u16, IfRevision)>,
+    },
+    Unset {
+        key: usize,
+        if_revision: IfRevision,
+    },
+    PutBlob {
+        content: usize,
+        caller: usize,
+        pinned: bool,
+    },
+    DeleteBlob {
+        content: usize,
+        caller: usize,
+    },
+    Pin {
+        content: usize,
+        caller: usize,
+        pinned: bool,
+    },
+    Reopen {
+        after_seconds: i64,
+    },
 }
 
 fn if_revision() -> impl Strategy<Value = IfRevision> {
@@ -322,8 +350,10 @@ impl Machine {
         input.name = name(&format!("name {named}"));
         input.manifest = json(&manifest);
         input.installed_at = installed_at.map(Timestamp);
-        let hashes: Vec<(&str, BlobHash)> =
-            roles.iter().map(|(role, content)| (role.as_str(), self.contents[*content].1)).collect();
+        let hashes: Vec<(&str, BlobHash)> = roles
+            .iter()
+            .map(|(role, content)| (role.as_str(), self.contents[*content].1))
+            .collect();
         if *named % 2 == 1 {
             input.r#type = ComponentType::Frontend;
         }
@@ -381,7 +411,8 @@ impl Machine {
     }
 
     fn pin(&mut self, content: usize, caller: usize, pinned: bool) {
-        let (by, params) = (self.callers[caller].clone(), HashParams { hash: self.contents[content].1 });
+        let (by, params) =
+            (self.callers[caller].clone(), HashParams { hash: self.contents[content].1 });
         let result = self.store().db().write(64, move |tx| match pinned {
             true => blobs::pin(tx, &by, &params),
             false => blobs::unpin(tx, &by, &params),
@@ -440,7 +471,11 @@ impl Machine {
         for order in [ComponentOrder::InstalledAt, ComponentOrder::LastUsed, ComponentOrder::Name] {
             for direction in [Direction::Ascending, Direction::Descending] {
                 let listed = self.list_components(order, direction);
-                assert_eq!(listed, self.expected_order(order, direction), "{order:?} {direction:?}");
+                assert_eq!(
+                    listed,
+                    self.expected_order(order, direction),
+                    "{order:?} {direction:?}"
+                );
             }
         }
     }
@@ -497,7 +532,8 @@ impl Machine {
                 ComponentOrder::InstalledAt => (false, (component.installed_at, ""), *id),
                 ComponentOrder::Name => (false, (0, component.name.as_str()), *id),
                 ComponentOrder::LastUsed => {
-                    let place = component.used_place.map_or(0, |place| i64::try_from(place).unwrap());
+                    let place =
+                        component.used_place.map_or(0, |place| i64::try_from(place).unwrap());
                     (component.used_place.is_none(), (place, ""), *id)
                 }
             })
@@ -601,7 +637,13 @@ impl Machine {
 
 #[test]
 fn the_store_does_what_the_model_does() {
-    let config = Config { cases: CASES, failure_persistence: None, ..Config::default() };
+    // A failure is made smaller, for as long as a reader would wait for it.
+    let config = Config {
+        cases: CASES,
+        failure_persistence: None,
+        max_shrink_iters: 100,
+        ..Config::default()
+    };
     let steps = prop::collection::vec(step(), STEPS);
     let outcome = TestRunner::new(config).run(&steps, |steps| {
         let mut machine = Machine::new();

@@ -191,6 +191,13 @@ pub struct Config {
 #[error("{0}")]
 pub struct ConfigError(String);
 
+impl ConfigError {
+    /// One clear line.
+    pub(crate) fn new(line: String) -> Self {
+        Self(line)
+    }
+}
+
 impl Config {
     /// Joins the flags with the file they name and the defaults. `environment` reads a variable.
     ///
@@ -232,7 +239,7 @@ impl Config {
                     .map_or(queue.flush_interval, Duration::from_millis),
                 ..queue
             },
-            readers: file.database.readers.unwrap_or(database.readers).max(1),
+            readers: file.database.readers.unwrap_or(database.readers),
             limit_bytes: file.database.limit_bytes.filter(|bytes| *bytes > 0),
             wal_limit_bytes: file.database.wal_limit_bytes.unwrap_or(database.wal_limit_bytes),
         };
@@ -266,7 +273,12 @@ impl Config {
 fn read_file(path: &Path) -> Result<File, ConfigError> {
     let text = fs::read_to_string(path)
         .map_err(|error| ConfigError(format!("{}: {error}", path.display())))?;
-    toml::from_str(&text).map_err(|error| ConfigError(format!("{}: {error}", path.display())))
+    toml::from_str(&text).map_err(|error| {
+        // The library's own text is a drawing of several lines.
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        ConfigError(format!("{}, line {line}: {}", path.display(), error.message()))
+    })
 }
 
 fn check_endpoints(listen: &[Endpoint], remote: bool) -> Result<(), ConfigError> {

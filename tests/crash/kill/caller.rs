@@ -128,7 +128,8 @@ impl Caller {
         }
         Ok(match self.random.below(20) {
             0..4 => {
-                let value = json!({ "by": self.name, "at": self.requests, "of": self.random.next() });
+                let value =
+                    json!({ "by": self.name, "at": self.requests, "of": self.random.next() });
                 Step::Set { key: self.key(), value, request: self.request() }
             }
             4..6 => Step::Unset { key: self.key(), request: self.request() },

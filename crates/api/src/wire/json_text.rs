@@ -32,6 +32,15 @@ impl JsonText {
         Ok(Self(raw))
     }
 
+    /// Takes a text that has passed [`parse`](Self::parse) before, such as one that was stored: that
+    /// it is JSON is checked, the limits are not looked at again.
+    ///
+    /// # Errors
+    /// Where it is not JSON.
+    pub fn from_checked(text: String) -> Result<Self, String> {
+        RawValue::from_string(text).map(Self).map_err(|_| "must be a JSON value".to_owned())
+    }
+
     /// Writes a value as JSON.
     ///
     /// # Errors

@@ -97,7 +97,8 @@ impl BlobStore {
         source: &mut dyn Read,
         put: &PutBlob,
     ) -> Result<BlobPut> {
-        let temporary = Temporary::create(&self.layout.blobs_tmp())?;
+        let temporary = Temporary::create(&self.layout.blobs_tmp())
+            .map_err(|error| self.noted_file_error(error))?;
         let mut source = ReserveGuard { source, store: self, until_check: 0 };
         // Whether there is room for it is decided when its hash is known: what is stored already
         // takes none, or a put whose answer was lost could not be repeated in a full store.
@@ -133,7 +134,7 @@ impl BlobStore {
         // A component must not learn from the time a put takes whether another holds the content, so
         // its file is synced before it is looked at again.
         if !here || !caller.is_owner() {
-            temporary.sync()?;
+            temporary.sync().map_err(|error| self.noted_file_error(error))?;
         }
         let _lock = self.locks.lock(hash);
         let path = self.layout.blob(&hash);
@@ -142,40 +143,61 @@ impl BlobStore {
         if !stored {
             if here {
                 // It was removed between the two looks: the file counts after all.
-                temporary.sync()?;
+                temporary.sync().map_err(|error| self.noted_file_error(error))?;
             }
-            temporary.rename(&path)?;
+            temporary.rename(&path).map_err(|error| self.noted_file_error(error))?;
             renamed = true;
-            sync_dir(&self.layout.blobs())?;
         }
         let operation = {
             let (caller, holding) = (caller.clone(), holding.clone());
             let limit = self.limits.limit_bytes;
             move |tx: &Tx<'_>| blobs::insert(tx, &caller, &written, &holding, limit)
         };
-        let outcome = db.write(ROW_WEIGHT, operation);
+        let enter_row = || {
+            if renamed {
+                sync_dir(&self.layout.blobs()).map_err(|error| self.noted_file_error(error))?;
+                self.health.clear(Cause::BlobsIo);
+            }
+            db.write(ROW_WEIGHT, operation)
+        };
+        let outcome = enter_row();
         if let Err(error) = &outcome
             && renamed
             && !matches!(error, StoreError::OutcomeUnknown | StoreError::Internal(_))
+            && db.is_settled()
         {
-            // The row is certainly not there, the name is ours and locked: the file is rubbish.
+            // The row is certainly not there, and no crash brings back that of an earlier put; the
+            // name is ours and locked: the file is rubbish.
             self.unlink(&hash);
         }
         outcome
     }
 
+    /// Notes in the health what the failure of a put's own files says of the disk.
+    fn noted_file_error(&self, error: StoreError) -> StoreError {
+        match &error {
+            StoreError::DiskFull(_) => {
+                self.health.note(Cause::BlobsFull, "blobs can't be put: the disk is nearly full");
+            }
+            StoreError::Io { .. } => {
+                self.health.note(Cause::BlobsIo, "blobs can't be put: writing their files failed");
+            }
+            _ => {}
+        }
+        error
+    }
+
     fn seal_error(&self, error: SealError) -> StoreError {
         let io = |what: &str, source: io::Error| {
             if source.kind() == io::ErrorKind::StorageFull {
-                self.health.note(Cause::BlobsFull, "blobs can't be put: the disk is nearly full");
-                StoreError::DiskFull(what.to_owned())
+                self.noted_file_error(StoreError::DiskFull(what.to_owned()))
             } else {
                 StoreError::Io { what: what.to_owned(), source }
             }
         };
         match error {
             SealError::Source(source) => io("reading the content", source),
-            SealError::Output(source) => io("writing a blob file", source),
+            SealError::Output(source) => self.noted_file_error(io("writing a blob file", source)),
             SealError::System(source) => io("sealing", source),
             SealError::TooLarge { .. } => blobs::store_is_full(),
         }

@@ -15,6 +15,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use rusqlite::hooks::Wal;
 
+use super::connection::BUSY_TIMEOUT;
 use crate::error::{Result, StoreError};
 use crate::health::{Cause, Health};
 
@@ -33,7 +34,8 @@ thread_local! {
     static WAL_PAGES: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Has SQLite count the pages of the WAL after each commit on this connection.
+/// Has SQLite count the pages of the WAL after each commit on this connection. `PRAGMA
+/// wal_autocheckpoint`, whatever its value, takes the hook off: it must come before.
 pub(crate) fn count_pages(connection: &Connection) {
     connection.wal_hook(Some(|_: &Wal, pages| {
         WAL_PAGES.set(u32::try_from(pages).unwrap_or(0));
@@ -49,6 +51,8 @@ pub(crate) struct WalWatch {
     stopped: AtomicBool,
     wanted: Mutex<bool>,
     wake: Condvar,
+    /// Held by the thread while it checkpoints.
+    running: Mutex<()>,
 }
 
 impl WalWatch {
@@ -60,6 +64,7 @@ impl WalWatch {
             stopped: AtomicBool::new(false),
             wanted: Mutex::new(false),
             wake: Condvar::new(),
+            running: Mutex::default(),
         }
     }
 
@@ -85,18 +90,45 @@ impl WalWatch {
                     // Without waiting: it only keeps new readers from the old end of the WAL.
                     let _ = connection.busy_timeout(Duration::ZERO);
                     let _ = run(connection, Mode::Restart);
-                    let _ = super::connection::configure(connection);
+                    let _ = connection.busy_timeout(BUSY_TIMEOUT);
                 }
                 Ok(_) => {}
-                Err(error) => tracing::debug!(%error, "a checkpoint by the writer failed"),
+                Err(error) => {
+                    tracing::debug!(%error, "a checkpoint by the writer failed");
+                    health.note(
+                        Cause::WalOverLimit,
+                        "the WAL grows: it can't be copied into the database",
+                    );
+                }
             }
-        } else if pages >= THREAD_CHECKPOINT_PAGES {
+            return;
+        }
+        health.clear(Cause::WalOverLimit);
+        if pages >= THREAD_CHECKPOINT_PAGES {
             let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
             if !*wanted {
                 *wanted = true;
                 self.wake.notify_one();
             }
         }
+    }
+
+    /// Copies all of the WAL into the database and empties it.
+    ///
+    /// # Errors
+    /// Where it can't, or a reader is in the way for too long.
+    pub(crate) fn truncate(&self, connection: &Connection) -> Result<()> {
+        // Against another checkpoint SQLite does not wait: it would be refused at once.
+        let _running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        connection.busy_timeout(TRUNCATE_WAIT)?;
+        let outcome = run(connection, Mode::Truncate);
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        if outcome?.busy {
+            return Err(StoreError::Internal(
+                "a reader kept the WAL from being emptied".to_owned(),
+            ));
+        }
+        Ok(())
     }
 
     /// Ends the checkpoint thread.
@@ -130,6 +162,7 @@ impl WalWatch {
 pub(crate) fn thread(connection: &Connection, watch: &Arc<WalWatch>) {
     let mut rest = None;
     while watch.wait(rest) {
+        let _running = watch.running.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = run(connection, Mode::Passive) {
             tracing::warn!(%error, "a checkpoint failed");
         }
@@ -161,18 +194,4 @@ fn run(connection: &Connection, mode: Mode) -> rusqlite::Result<Rest> {
         let (busy, log, done): (bool, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
         Ok(Rest { left: u32::try_from(log - done).unwrap_or(0), busy })
     })
-}
-
-/// Copies all of the WAL into the database and empties it.
-///
-/// # Errors
-/// Where it can't, or a reader is in the way for too long.
-pub(crate) fn truncate(connection: &Connection) -> Result<()> {
-    connection.busy_timeout(TRUNCATE_WAIT)?;
-    let outcome = run(connection, Mode::Truncate);
-    super::connection::configure(connection)?;
-    if outcome?.busy {
-        return Err(StoreError::Internal("a reader kept the WAL from being emptied".to_owned()));
-    }
-    Ok(())
 }

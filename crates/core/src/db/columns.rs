@@ -39,13 +39,14 @@ pub(crate) fn word<T>(
 
 /// Reads a JSON column.
 pub(crate) fn json(row: &Row<'_>, column: usize) -> rusqlite::Result<JsonText> {
-    JsonText::parse(row.get(column)?).map_err(|why| unfit(column, Type::Text, why))
+    JsonText::from_checked(row.get(column)?).map_err(|why| unfit(column, Type::Text, why))
 }
 
 /// Reads a nullable JSON column.
 pub(crate) fn optional_json(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<JsonText>> {
     let text: Option<String> = row.get(column)?;
-    text.map(|text| JsonText::parse(text).map_err(|why| unfit(column, Type::Text, why))).transpose()
+    text.map(|text| JsonText::from_checked(text).map_err(|why| unfit(column, Type::Text, why)))
+        .transpose()
 }
 
 /// Reads a JSON column that this program wrote into the type it stands for.

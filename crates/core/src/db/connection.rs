@@ -17,11 +17,12 @@ pub(super) const APPLICATION_ID: i32 = 0x4f53_4e53;
 /// Below this a WAL could be corrupted by a race of two checkpoints (SQLite's release notes, 3.51.3).
 const MINIMUM_SQLITE: i32 = 3_051_003;
 /// How long a connection waits for another's lock: only recovery and offline tools ever hold one.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Prepared statements that a connection keeps; there are fewer than this in all.
 const STATEMENTS: usize = 128;
-/// Page cache of one connection, in KiB (negative: KiB, in SQLite's way).
-const CACHE_KIB: i32 = -8192;
+/// Page cache of one connection, in KiB (negative: KiB, in SQLite's way); taken only as it is used.
+/// With 8 MiB, point reads over 10,000 records of 2 KB spent a third of their time on page misses.
+const CACHE_KIB: i32 = -32768;
 /// What the WAL file is cut to when it is reset after having grown beyond it, in bytes.
 const JOURNAL_SIZE_LIMIT: i64 = 64 << 20;
 

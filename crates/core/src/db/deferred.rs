@@ -67,6 +67,11 @@ impl Deferred {
         Ok(())
     }
 
+    /// Whether nothing is pending.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).0.is_empty()
+    }
+
     /// Takes what is pending, if anything is.
     pub(crate) fn take(&self) -> Option<Pending> {
         let mut guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);

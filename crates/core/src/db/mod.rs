@@ -24,6 +24,7 @@ mod writer;
 
 use std::cell::Cell;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -44,7 +45,7 @@ use migrations::MigrationError;
 pub struct DatabaseOptions {
     /// The bounds of the writer's queue.
     pub queue: QueueLimits,
-    /// Connections that read at the same time.
+    /// Connections that read at the same time; 0: one for each core, at least four.
     pub readers: u32,
     /// How large the database may grow, in bytes.
     pub limit_bytes: Option<u64>,
@@ -56,7 +57,7 @@ impl Default for DatabaseOptions {
     fn default() -> Self {
         Self {
             queue: QueueLimits::default(),
-            readers: 8,
+            readers: 0,
             limit_bytes: None,
             wal_limit_bytes: 256 << 20,
         }
@@ -68,6 +69,7 @@ pub struct Database {
     queue: Arc<queue::Queue>,
     deferred: Arc<deferred::Deferred>,
     wal: Arc<checkpoint::WalWatch>,
+    unsettled: Arc<AtomicBool>,
     pool: r2d2::Pool<SqliteConnectionManager>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     root_id: [u8; meta::LENGTH],
@@ -123,7 +125,7 @@ impl Database {
         checkpoint::count_pages(&connection);
 
         let pool = r2d2::Pool::builder()
-            .max_size(options.readers)
+            .max_size(readers(options.readers))
             .min_idle(Some(1))
             .test_on_check_out(false)
             .connection_timeout(Duration::from_secs(10))
@@ -138,6 +140,7 @@ impl Database {
         let queue = Arc::new(queue::Queue::new(options.queue));
         let deferred = Arc::new(deferred::Deferred::default());
         let wal = Arc::new(checkpoint::WalWatch::new(options.wal_limit_bytes));
+        let unsettled = Arc::new(AtomicBool::new(false));
         let writer = writer::Writer {
             connection,
             queue: Arc::clone(&queue),
@@ -148,7 +151,7 @@ impl Database {
             next_seq: Cell::new(first_seq),
             feed_pruner: feed::Pruner::new(),
             request_pruner: requests::Pruner::new(),
-            must_truncate: false,
+            unsettled: Arc::clone(&unsettled),
         };
         let checkpointer = connection::open_writer(&path).map_err(refused)?;
         let watch = Arc::clone(&wal);
@@ -156,7 +159,16 @@ impl Database {
             spawn("db-writer", move || writer.run())?,
             spawn("db-checkpoint", move || checkpoint::thread(&checkpointer, &watch))?,
         ];
-        Ok(Self { queue, deferred, wal, pool, threads: Mutex::new(threads), root_id, path })
+        Ok(Self {
+            queue,
+            deferred,
+            wal,
+            unsettled,
+            pool,
+            threads: Mutex::new(threads),
+            root_id,
+            path,
+        })
     }
 
     /// The random id of this data root.
@@ -227,6 +239,12 @@ impl Database {
         self.queue.deferred_is_pending()
     }
 
+    /// Whether the outcome of every commit so far is known. Where it is not, a crash may bring back
+    /// what a caller was told had failed.
+    pub(crate) fn is_settled(&self) -> bool {
+        !self.unsettled.load(Ordering::Acquire)
+    }
+
     /// Writes that wait.
     pub fn queue_depth(&self) -> usize {
         self.queue.depth()
@@ -267,6 +285,16 @@ impl Drop for Database {
     fn drop(&mut self) {
         self.close();
     }
+}
+
+/// How many connections read at the same time.
+fn readers(configured: u32) -> u32 {
+    if configured > 0 {
+        return configured;
+    }
+    thread::available_parallelism()
+        .map_or(4, |cores| u32::try_from(cores.get()).unwrap_or(4))
+        .max(4)
 }
 
 fn spawn(

@@ -6,18 +6,19 @@
 //! rolled back and each call is run again in a transaction of its own, and only the one that can't is
 //! refused.
 //!
-//! A failed sync in COMMIT is different: SQLite writes the commit's frame before it syncs, so a commit
-//! reported as failed may be there after a crash. All of the group are told that the outcome is
-//! unknown, and a checkpoint that truncates the WAL must succeed before the next commit: it replaces
-//! whatever the kernel failed to write.
+//! A COMMIT that fails at its sync or after it is different: SQLite writes the commit's frames before
+//! it syncs them and enters them in the WAL's index, so a commit reported as failed may be there after
+//! a crash. All of the group are told that the outcome is unknown, and a checkpoint that truncates the
+//! WAL must succeed before the next commit: it replaces whatever the kernel failed to write.
 
 use std::cell::Cell;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, ffi};
 
-use super::checkpoint::{self, WalWatch};
+use super::checkpoint::WalWatch;
 use super::deferred::{Deferred, Pending};
 use super::queue::{Job, Queue};
 use super::tx::Tx;
@@ -40,8 +41,8 @@ pub(crate) struct Writer {
     pub(crate) next_seq: Cell<u64>,
     pub(crate) feed_pruner: feed::Pruner,
     pub(crate) request_pruner: requests::Pruner,
-    /// A commit's sync failed: the WAL must be truncated before the next commit.
-    pub(crate) must_truncate: bool,
+    /// The WAL may hold a commit of unknown outcome: it must be truncated before the next one.
+    pub(crate) unsettled: Arc<AtomicBool>,
 }
 
 /// Whether what was deferred is in the group that was committed.
@@ -51,8 +52,8 @@ struct Flushed(bool);
 enum GroupFailure {
     /// It was rolled back, whole.
     RolledBack,
-    /// Its sync failed.
-    SyncFailed,
+    /// It may be durable all the same.
+    OutcomeUnknown,
 }
 
 impl Writer {
@@ -63,67 +64,76 @@ impl Writer {
             self.wal.after_commit(&self.connection, &self.health);
         }
         self.commit_group(Vec::new());
-        if let Err(error) = checkpoint::truncate(&self.connection) {
+        if let Err(error) = self.wal.truncate(&self.connection) {
             tracing::warn!(%error, "the last checkpoint failed; the next start recovers from the WAL");
         }
     }
 
     /// Commits a group and answers its callers.
     fn commit_group(&mut self, mut group: Vec<Job>) {
-        if let Err(error) = self.replace_unsynced() {
-            tracing::error!(%error, "the WAL can't be truncated after a failed sync");
+        if let Err(error) = self.settle() {
+            tracing::error!(%error, "the WAL can't be truncated after a commit of unknown outcome");
             for mut job in group {
-                job.refuse(StoreError::Io {
-                    what: "commit".to_owned(),
-                    source: std::io::Error::other("the log of the database can't be written"),
-                });
+                job.refuse(not_settled(&error));
                 job.finish();
+            }
+            if !self.deferred.is_empty() {
+                self.retry_deferred();
             }
             return;
         }
         let first_seq = self.next_seq.get();
-        match self.try_group(&mut group) {
-            Ok(()) => {}
-            Err(GroupFailure::SyncFailed) => {
-                self.sync_failed();
+        let flushed = match self.try_group(&mut group) {
+            Ok(Flushed(flushed)) => flushed,
+            Err(GroupFailure::OutcomeUnknown) => {
+                self.outcome_unknown();
                 group.iter_mut().for_each(|job| job.refuse(StoreError::OutcomeUnknown));
+                false
             }
             Err(GroupFailure::RolledBack) => {
                 self.next_seq.set(first_seq);
                 group.iter_mut().for_each(|job| self.run_alone(job));
+                false
             }
-        }
-        self.note_outcome(&group);
+        };
+        self.note_outcome(&group, flushed);
         group.into_iter().for_each(Job::finish);
     }
 
     /// Notes in the health how a group went. A group that some of went through and none of met
-    /// trouble says that the trouble is over.
-    fn note_outcome(&self, group: &[Job]) {
+    /// trouble says that the trouble is over; so does one that `flushed` something deferred.
+    fn note_outcome(&self, group: &[Job], flushed: bool) {
         let mut trouble = false;
         for error in group.iter().filter_map(Job::error) {
             trouble |= self.note(error);
         }
-        if !trouble && group.iter().any(|job| job.error().is_none()) {
+        if !trouble && (flushed || group.iter().any(|job| job.error().is_none())) {
             self.health.clear(Cause::DatabaseFull);
             self.health.clear(Cause::DatabaseIo);
         }
     }
 
-    /// Runs the group in one transaction. Jobs over the time bound go back to the queue.
-    fn try_group(&mut self, group: &mut Vec<Job>) -> std::result::Result<(), GroupFailure> {
+    /// Runs the group in one transaction. Jobs over the time bound go back to the queue. Says whether
+    /// anything deferred was written with it.
+    fn try_group(&mut self, group: &mut Vec<Job>) -> std::result::Result<Flushed, GroupFailure> {
         let pending = self.deferred.take();
+        let was_pending = pending.is_some();
         let outcome = self.run_group(group, pending.as_ref());
         if !matches!(outcome, Ok(Flushed(true)))
             && let Some(pending) = pending
         {
             self.deferred.put_back(pending);
-            // While closing there is no later group, and what could not be written is lost.
-            if self.queue.deferred_is_pending().is_err() {
-                tracing::error!("deferred writes could not be flushed and are dropped");
-            }
+            self.retry_deferred();
         }
-        outcome.map(|_| ())
+        outcome.map(|Flushed(flushed)| Flushed(flushed && was_pending))
+    }
+
+    /// Has what is deferred tried again after its interval.
+    fn retry_deferred(&self) {
+        // While closing there is no later group, and what could not be written is lost.
+        if self.queue.deferred_is_pending().is_err() {
+            tracing::error!("deferred writes could not be flushed and are dropped");
+        }
     }
 
     fn run_group(
@@ -186,9 +196,10 @@ impl Writer {
     fn commit(&self) -> std::result::Result<(), GroupFailure> {
         match self.execute("COMMIT") {
             Ok(()) => Ok(()),
-            Err(error) if is_failed_sync(&error) => {
+            Err(error) if may_be_durable(&error) => {
+                tracing::error!(%error, "a commit failed at its sync or after it");
                 self.roll_back();
-                Err(GroupFailure::SyncFailed)
+                Err(GroupFailure::OutcomeUnknown)
             }
             Err(_) => Err(self.roll_back()),
         }
@@ -197,7 +208,10 @@ impl Writer {
     /// Runs a call in a transaction of its own, after its group's was rolled back.
     fn run_alone(&mut self, job: &mut Job) {
         let seq = self.next_seq.get();
-        let outcome = self.replace_unsynced().and_then(|()| self.try_alone(job));
+        let outcome = match self.settle() {
+            Ok(()) => self.try_alone(job),
+            Err(error) => Err(not_settled(&error)),
+        };
         match outcome {
             Ok(true) => {}
             // The operation's own error is its result.
@@ -219,9 +233,10 @@ impl Writer {
         }
         match self.execute("COMMIT") {
             Ok(()) => Ok(true),
-            Err(error) if is_failed_sync(&error) => {
+            Err(error) if may_be_durable(&error) => {
+                tracing::error!(%error, "a commit failed at its sync or after it");
                 self.roll_back();
-                self.sync_failed();
+                self.outcome_unknown();
                 Err(StoreError::OutcomeUnknown)
             }
             Err(error) => {
@@ -231,17 +246,18 @@ impl Writer {
         }
     }
 
-    fn sync_failed(&mut self) {
-        self.must_truncate = true;
-        self.health.note(Cause::DatabaseIo, "the sync of a commit failed");
+    /// Callers hear of it only after this: whoever then asks finds the WAL unsettled.
+    fn outcome_unknown(&self) {
+        self.unsettled.store(true, Ordering::Release);
+        self.health.note(Cause::DatabaseIo, "a commit could not be finished");
     }
 
-    /// After a failed sync: replaces what the kernel may have failed to write, before anything more
-    /// is committed.
-    fn replace_unsynced(&mut self) -> Result<()> {
-        if self.must_truncate {
-            checkpoint::truncate(&self.connection)?;
-            self.must_truncate = false;
+    /// After a commit of unknown outcome: replaces what the kernel may have failed to write, and drops
+    /// what nobody was told is there, before anything more is committed.
+    fn settle(&self) -> Result<()> {
+        if self.unsettled.load(Ordering::Acquire) {
+            self.wal.truncate(&self.connection)?;
+            self.unsettled.store(false, Ordering::Release);
         }
         Ok(())
     }
@@ -291,13 +307,26 @@ impl Writer {
     }
 }
 
-fn is_failed_sync(error: &rusqlite::Error) -> bool {
-    matches!(
-        error,
-        rusqlite::Error::SqliteFailure(failure, _)
-            if matches!(
-                failure.extended_code,
-                ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC
-            )
-    )
+/// Whether a COMMIT that failed may be durable all the same. SQLite writes its frames, syncs them, and
+/// then enters them in the WAL's index, which may fail for want of space or memory (`walFrames` in its
+/// source). Certain is only what fails before the last frame stands: a write, to a disk that is full or
+/// that fails.
+fn may_be_durable(error: &rusqlite::Error) -> bool {
+    match error {
+        rusqlite::Error::SqliteFailure(failure, _) => match failure.code {
+            ErrorCode::SystemIoFailure => failure.extended_code != ffi::SQLITE_IOERR_WRITE,
+            ErrorCode::OutOfMemory => true,
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+/// What callers are told whose calls are not begun because the WAL is not settled.
+fn not_settled(why: &StoreError) -> StoreError {
+    let what = "emptying the log of the database".to_owned();
+    if why.is_disk_full() {
+        return StoreError::DiskFull(what);
+    }
+    StoreError::Io { what, source: std::io::Error::other(why.to_string()) }
 }

@@ -307,15 +307,7 @@ pub(crate) fn read_range(
     length: u64,
 ) -> Result<Vec<u8>> {
     let keys = store.vault().keys()?;
-    let blob = store.blobs().open(store.db(), &keys, caller, hash)?;
-    let mut range = blob.range(offset, length)?;
-    let (mut bytes, mut piece) = (Vec::new(), vec![0; 100_000]);
-    loop {
-        match range.fill(&mut piece)? {
-            0 => return Ok(bytes),
-            len => bytes.extend_from_slice(&piece[..len]),
-        }
-    }
+    store.blobs().open(store.db(), &keys, caller, hash)?.read(offset, length)
 }
 
 pub(crate) fn read_blob(store: &Store, caller: &Caller, hash: &BlobHash) -> Result<Vec<u8>> {

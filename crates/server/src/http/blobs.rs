@@ -16,7 +16,7 @@ use osnova_storage_api::{ApiError, Method};
 use osnova_storage_core::blob::{OpenBlob, Parts, PutBlob};
 use osnova_storage_core::db::blobs::Holding;
 use osnova_storage_core::{Caller, StoreError};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::body::{self, BodyWriter};
 use super::range::{self, Asked};
@@ -101,11 +101,11 @@ async fn serve(
         Ok(Err(error)) => return failure(&errors::to_api(&app.store, &error)),
         Err(error) => return failure(&errors::internal(&error.to_string())),
     };
-    respond(&app, blob, &headers, with_content, permit)
+    respond(&app, blob, &headers, with_content, permit).await
 }
 
 /// Answers with the part of an open content that the headers ask for.
-fn respond(
+async fn respond(
     app: &Arc<App>,
     blob: OpenBlob,
     headers: &HeaderMap,
@@ -135,7 +135,11 @@ fn respond(
     let content_type =
         blob.content_type().map_or("application/octet-stream", Name::as_str).to_owned();
     let content = if with_content && length > 0 {
-        match stream(app, &blob, offset, length, permit) {
+        let content = match blob.parts(offset, length) {
+            Ok(parts) => stream(app, parts, length, permit).await,
+            Err(error) => Err(error),
+        };
+        match content {
             Ok(content) => content,
             Err(error) => return failure(&errors::to_api(&app.store, &error)),
         }
@@ -162,32 +166,48 @@ fn respond(
 }
 
 /// A body that a blocking thread reads, authenticates and sends part by part.
-fn stream(
+///
+/// The first part is read before the answer begins, so that a failure there can still be told; a
+/// later one can only break the answer off.
+async fn stream(
     app: &Arc<App>,
-    blob: &OpenBlob,
-    offset: u64,
+    mut parts: Parts,
     length: u64,
     permit: OwnedSemaphorePermit,
 ) -> Result<Body, StoreError> {
-    let mut parts = blob.parts(offset, length)?;
     let (writer, body) = body::writer(length);
+    let (begin, begun) = oneshot::channel();
     let app = Arc::clone(app);
     tokio::task::spawn_blocking(move || {
         let _permit = permit;
-        if let Err(error) = send_all(&mut parts, &writer) {
+        let first = match parts.next_part() {
+            Ok(first) => first,
+            // Nobody hears it where the client has hung up.
+            Err(error) => return drop(begin.send(Err(error))),
+        };
+        drop(begin.send(Ok(())));
+        if let Err(error) = send_all(first, &mut parts, &writer) {
             errors::to_api(&app.store, &error);
             writer.send(Err(std::io::Error::other("the content can't be read")));
         }
     });
+    let ended = |_| Err(StoreError::Internal("a blob stream ended early".to_owned()));
+    begun.await.unwrap_or_else(ended)?;
     Ok(Body::new(body))
 }
 
 /// Sends all parts; ends early where the client has hung up.
-fn send_all(parts: &mut Parts, writer: &BodyWriter) -> Result<(), StoreError> {
-    while let Some(part) = parts.next_part()? {
+fn send_all(
+    first: Option<Vec<u8>>,
+    parts: &mut Parts,
+    writer: &BodyWriter,
+) -> Result<(), StoreError> {
+    let mut next = first;
+    while let Some(part) = next {
         if !writer.send(Ok(Bytes::from(part))) {
             return Ok(());
         }
+        next = parts.next_part()?;
     }
     Ok(())
 }

@@ -10,8 +10,11 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::sync::mpsc;
 
-/// Parts of a body on their way, at most.
-const PARTS: usize = 8;
+/// Parts of an incoming body on their way, at most: each is what was read from the connection at once.
+const INCOMING_PARTS: usize = 8;
+/// Parts of an outgoing body on their way, at most. They are large, and more are ready behind them: a
+/// longer queue makes nothing faster, and every slow reader would hold one.
+const OUTGOING_PARTS: usize = 2;
 
 /// A part of an incoming body, or its end. A channel that closes without the end was cut off.
 enum Part {
@@ -33,7 +36,7 @@ where
     B: Body<Data = Bytes> + Unpin,
     B::Error: std::fmt::Display,
 {
-    let (sender, parts) = mpsc::channel(PARTS);
+    let (sender, parts) = mpsc::channel(INCOMING_PARTS);
     let feed = async move {
         let mut body = body;
         loop {
@@ -82,7 +85,7 @@ pub(super) struct BodyWriter(mpsc::Sender<io::Result<Bytes>>);
 
 /// A body of `length` bytes, and its writing end.
 pub(super) fn writer(length: u64) -> (BodyWriter, OutgoingBody) {
-    let (sender, parts) = mpsc::channel(PARTS);
+    let (sender, parts) = mpsc::channel(OUTGOING_PARTS);
     (BodyWriter(sender), OutgoingBody { parts, left: length })
 }
 

@@ -5,6 +5,7 @@
 
 mod blobs;
 mod body;
+mod calls;
 mod range;
 
 use std::convert::Infallible;
@@ -14,12 +15,12 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, put};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body_util::BodyExt;
 use jsonrpsee::core::middleware::RpcServiceBuilder;
 use jsonrpsee::server::{
     BatchRequestConfig, HttpBody, HttpRequest, HttpResponse, ServerConfig, StopHandle,
-    TowerServiceBuilder, http as rpc_http, ws,
+    TowerServiceBuilder, ws,
 };
+use jsonrpsee::types::Id;
 use osnova_storage_api::{ApiError, ErrorCode};
 use tower::layer::util::Identity;
 use tower::{Service, ServiceExt};
@@ -27,10 +28,7 @@ use tower::{Service, ServiceExt};
 use crate::access::Peer;
 use crate::app::App;
 use crate::errors;
-use crate::rpc::{Kind, Ours, Rpc, WebSocketRpc, error_body, rewrite_library_body};
-
-/// Library answers are read to be rewritten; none is longer than this.
-const LIBRARY_BODY_BYTES: usize = 64 << 10;
+use crate::rpc::{Rpc, WebSocketRpc, error_body};
 
 /// Serves the requests of all connections.
 #[derive(Clone)]
@@ -89,7 +87,7 @@ impl Http {
             .and_then(|()| self.app.gate.identify(peer, &request, path_token.as_deref()));
         let caller = match admitted {
             Ok(caller) => caller,
-            Err(error) if is_rpc => return Ok(refused(&error, error_body(&error))),
+            Err(error) if is_rpc => return Ok(refused(&error, error_body(Id::Null, &error))),
             Err(error) => return Ok(refused(&error, error_object(&error))),
         };
         request.extensions_mut().insert(caller);
@@ -100,10 +98,7 @@ impl Http {
         if ws::is_upgrade_request(&request) {
             return Ok(self.upgrade(request).await);
         }
-        let limit = u32::try_from(self.app.limits.request_bytes).unwrap_or(u32::MAX);
-        let batches = BatchRequestConfig::Limit(self.app.limits.batch_calls);
-        let response = rpc_http::call_with_service(request, batches, limit, self.rpc).await;
-        Ok(finish(response).await)
+        Ok(calls::answer(&self.app, &self.rpc, request).await)
     }
 
     async fn upgrade(self, request: HttpRequest<hyper::body::Incoming>) -> HttpResponse {
@@ -116,31 +111,8 @@ impl Http {
             Ok(response) => response,
             Err(error) => {
                 let error = errors::internal(&error.to_string());
-                refused(&error, error_body(&error))
+                refused(&error, error_body(Id::Null, &error))
             }
-        }
-    }
-}
-
-/// Passes our answers on, and rewrites the library's.
-async fn finish(response: HttpResponse) -> HttpResponse {
-    match response.extensions().get::<Ours>() {
-        Some(Ours(Kind::Answer)) => response,
-        Some(Ours(Kind::Nothing)) => {
-            let mut empty = Response::new(HttpBody::empty());
-            *empty.status_mut() = StatusCode::NO_CONTENT;
-            empty
-        }
-        None => {
-            let (parts, body) = response.into_parts();
-            let body = http_body_util::Limited::new(body, LIBRARY_BODY_BYTES).collect().await;
-            let body = body.map(|body| body.to_bytes()).unwrap_or_default();
-            let status = match parts.status {
-                // JSON-RPC errors are answers (design, section 2); HTTP's own stay what they are.
-                StatusCode::BAD_REQUEST | StatusCode::INTERNAL_SERVER_ERROR => StatusCode::OK,
-                other => other,
-            };
-            plain(status, "application/json", rewrite_library_body(parts.status, &body))
         }
     }
 }

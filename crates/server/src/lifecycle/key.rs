@@ -97,6 +97,10 @@ fn make(path: &Path) -> Result<MasterKey, KeySourceError> {
         OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(io)?;
     writeln!(file, "{}", *phrase).map_err(io)?;
     file.sync_all().map_err(io)?;
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        // Without its name on disk too the phrase could be lost to a power cut, and all with it.
+        fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)?;
+    }
     let mut stderr = io::stderr();
     if stderr.is_terminal() {
         let shown = writeln!(

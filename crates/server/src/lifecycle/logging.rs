@@ -3,7 +3,8 @@
 use std::io::{self, IsTerminal};
 
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
+
+use crate::config::ConfigError;
 
 /// Dependencies log at INFO at most: the RPC library prints params at TRACE.
 const CAPS: &[&str] = &[
@@ -27,10 +28,11 @@ const CAPS: &[&str] = &[
 ///
 /// # Errors
 /// Where the filter can't be read.
-pub fn start(filter: &str) -> Result<(), ParseError> {
-    let mut filter = EnvFilter::builder().parse(filter)?;
+pub fn start(filter: &str) -> Result<(), ConfigError> {
+    let bad = |error: &dyn std::fmt::Display| ConfigError::new(format!("the log filter: {error}"));
+    let mut filter = EnvFilter::builder().parse(filter).map_err(|error| bad(&error))?;
     for cap in CAPS {
-        filter = filter.add_directive(cap.parse()?);
+        filter = filter.add_directive(cap.parse().map_err(|error| bad(&error))?);
     }
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     // A second start in one process (a test's) keeps the first one's subscriber.

@@ -3,7 +3,6 @@
 use std::io;
 use std::sync::Arc;
 
-use tokio::io::AsyncReadExt;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::App;
@@ -23,13 +22,13 @@ pub(super) fn watch(app: &Arc<App>, exit_with_parent: bool) -> io::Result<()> {
     }
     if exit_with_parent {
         let app = Arc::clone(app);
-        tokio::spawn(async move {
-            let mut stdin = tokio::io::stdin();
-            let mut ignored = [0; 256];
-            while stdin.read(&mut ignored).await.is_ok_and(|count| count > 0) {}
+        // On a thread of its own: the runtime would wait for its stdin when the daemon stops.
+        std::thread::Builder::new().name("stdin".to_owned()).spawn(move || {
+            // An error ends it as well as its end does.
+            let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
             tracing::info!("stopping: stdin ended");
             app.stop();
-        });
+        })?;
     }
     Ok(())
 }

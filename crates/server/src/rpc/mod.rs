@@ -8,6 +8,6 @@ mod answer;
 mod registry;
 mod service;
 
-pub(crate) use answer::{Kind, Ours, error_body, rewrite_library_body};
+pub(crate) use answer::error_body;
 pub(crate) use registry::Registry;
 pub(crate) use service::{Rpc, WebSocketRpc};

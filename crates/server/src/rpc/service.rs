@@ -12,7 +12,7 @@ use osnova_storage_core::Caller;
 use osnova_storage_core::db::Job;
 use serde_json::value::RawValue;
 
-use super::answer::{self, Kind, marked};
+use super::answer;
 use super::registry::{Begun, Call, Service};
 use crate::access;
 use crate::app::App;
@@ -36,7 +36,7 @@ impl Rpc {
     }
 
     /// Begins a call; what it writes is added to `jobs`.
-    fn begin(&self, request: Request<'_>, jobs: &mut Vec<Job>) -> Begun {
+    fn begin(&self, request: &Request<'_>, jobs: &mut Vec<Job>) -> Begun {
         let id = request.id.clone().into_owned();
         let Some(entry) = self.app.registry.find(&request.method) else {
             let error = ApiError::new(ErrorCode::MethodNotFound, "there is no method of this name");
@@ -115,14 +115,13 @@ impl RpcServiceT for Rpc {
 
     fn call<'a>(&self, request: Request<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
         let mut jobs = Vec::new();
-        let begun = self.begin(request, &mut jobs);
+        let begun = self.begin(&request, &mut jobs);
         self.submit(&mut jobs);
         async move {
-            let response = match begun {
+            match begun {
                 Begun::Done(response) => response,
                 Begun::Waiting(answer) => answer.await,
-            };
-            marked(response, Kind::Answer)
+            }
         }
     }
 
@@ -140,7 +139,7 @@ impl RpcServiceT for Rpc {
                         if alone {
                             run.settle(&service).await;
                         }
-                        let begun = service.begin(request, &mut run.jobs);
+                        let begun = service.begin(&request, &mut run.jobs);
                         run.slots.push(match begun {
                             Begun::Done(response) => Slot::Done(response),
                             Begun::Waiting(answer) => Slot::Waiting(answer),
@@ -161,14 +160,14 @@ impl RpcServiceT for Rpc {
             run.settle(&service).await;
             if run.slots.is_empty() {
                 return match notified {
-                    true => marked(MethodResponse::notification(), Kind::Nothing),
+                    true => MethodResponse::notification(),
                     false => {
                         let told = errors::instead_of_library_error(-32600);
-                        marked(answer::error(Id::Null, &told), Kind::Answer)
+                        answer::error(Id::Null, &told)
                     }
                 };
             }
-            marked(run.finish(service.app.limits.response_bytes), Kind::Answer)
+            run.finish(service.app.limits.response_bytes)
         }
     }
 
@@ -176,7 +175,7 @@ impl RpcServiceT for Rpc {
         &self,
         _: Notification<'a>,
     ) -> impl Future<Output = MethodResponse> + Send + 'a {
-        std::future::ready(marked(MethodResponse::notification(), Kind::Nothing))
+        std::future::ready(MethodResponse::notification())
     }
 }
 

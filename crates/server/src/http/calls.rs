@@ -1,0 +1,146 @@
+//! `POST /`: from a body to a call or a batch, and from its answer to a response.
+//!
+//! The RPC library has a reader of its own for this, which is not used: it takes a request whose id is
+//! not one (`-1`, `1.5`, an object) for a notification, so that its client would wait for ever, and
+//! can't tell a body over the limit that comes in chunks from one that broke off.
+
+use http::{HeaderValue, Method, StatusCode, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use jsonrpsee::core::middleware::{Batch, BatchEntry, BatchEntryErr, Notification, RpcServiceT};
+use jsonrpsee::server::{HttpRequest, HttpResponse, MethodResponse, http::content_type_is_json};
+use jsonrpsee::types::{ErrorCode as LibraryCode, Id, Request};
+use osnova_storage_api::{ApiError, ErrorCode};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+
+use super::plain;
+use crate::app::App;
+use crate::rpc::{Rpc, error_body};
+
+/// Answers a request on the path `/` that is not for a WebSocket.
+pub(super) async fn answer(
+    app: &App,
+    rpc: &Rpc,
+    request: HttpRequest<hyper::body::Incoming>,
+) -> HttpResponse {
+    if request.method() != Method::POST {
+        let error = ApiError::new(ErrorCode::InvalidRequest, "JSON-RPC is taken by POST");
+        let mut response = failed(StatusCode::METHOD_NOT_ALLOWED, Id::Null, &error);
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+        return response;
+    }
+    if !content_type_is_json(&request) {
+        let message = "JSON-RPC is taken as Content-Type: application/json";
+        let error = ApiError::new(ErrorCode::InvalidRequest, message);
+        return failed(StatusCode::UNSUPPORTED_MEDIA_TYPE, Id::Null, &error);
+    }
+    let (parts, body) = request.into_parts();
+    let body = match Limited::new(body, app.limits.request_bytes).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => {
+            let error = ApiError::new(ErrorCode::TooLarge, "the request is larger than the limit");
+            return failed(StatusCode::PAYLOAD_TOO_LARGE, Id::Null, &error);
+        }
+        Err(_) => {
+            let error = ApiError::new(ErrorCode::InvalidRequest, "the request broke off");
+            return failed(StatusCode::BAD_REQUEST, Id::Null, &error);
+        }
+    };
+    let Ok(text) = std::str::from_utf8(&body) else { return not_json() };
+    if !text.trim_start().starts_with('[') {
+        return match entry(text, &parts.extensions) {
+            Ok(BatchEntry::Call(request)) => respond(rpc.call(request).await),
+            Ok(BatchEntry::Notification(notice)) => respond(rpc.notification(notice).await),
+            Err(_) if serde_json::from_str::<IgnoredAny>(text).is_err() => not_json(),
+            Err(id) => {
+                let message = "the request is not a JSON-RPC 2.0 request";
+                failed(StatusCode::OK, id, &ApiError::new(ErrorCode::InvalidRequest, message))
+            }
+        };
+    }
+    let Ok(entries) = serde_json::from_str::<Vec<&RawValue>>(text) else { return not_json() };
+    if entries.len() > app.limits.batch_calls as usize {
+        let message = "the batch has more calls than the limit";
+        return failed(StatusCode::OK, Id::Null, &ApiError::new(ErrorCode::TooLarge, message));
+    }
+    let entries = entries.into_iter().map(|text| {
+        entry(text.get(), &parts.extensions)
+            .map_err(|id| BatchEntryErr::new(id, LibraryCode::InvalidRequest.into()))
+    });
+    let batch = Batch::from(entries.collect::<Vec<_>>());
+    respond(rpc.batch(batch).await)
+}
+
+/// Reads a request or a notification; the id to answer to where it is neither.
+fn entry<'a>(text: &'a str, extensions: &http::Extensions) -> Result<BatchEntry<'a>, Id<'a>> {
+    if let Ok(mut request) = serde_json::from_str::<Request<'a>>(text) {
+        request.extensions = extensions.clone();
+        return Ok(BatchEntry::Call(request));
+    }
+    /// Only its id: a null is an id as well.
+    #[derive(Deserialize)]
+    struct Identified<'a> {
+        #[serde(borrow, default, deserialize_with = "present")]
+        id: Option<&'a RawValue>,
+    }
+    match serde_json::from_str::<Identified<'a>>(text) {
+        Ok(Identified { id: Some(id) }) => Err(serde_json::from_str(id.get()).unwrap_or(Id::Null)),
+        Ok(Identified { id: None }) => serde_json::from_str::<Notification<'a>>(text)
+            .map(BatchEntry::Notification)
+            .map_err(|_| Id::Null),
+        Err(_) => Err(Id::Null),
+    }
+}
+
+fn present<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(from).map(Some)
+}
+
+/// The response to a call: JSON-RPC errors are answers too, and have the status 200.
+fn respond(answer: MethodResponse) -> HttpResponse {
+    if answer.is_notification() {
+        return plain(StatusCode::NO_CONTENT, "application/json", String::new());
+    }
+    let (text, _, _) = answer.into_parts();
+    plain(StatusCode::OK, "application/json", Box::<str>::from(text).into_string())
+}
+
+fn not_json() -> HttpResponse {
+    let error = ApiError::new(ErrorCode::ParseError, "the request is not JSON");
+    failed(StatusCode::OK, Id::Null, &error)
+}
+
+fn failed(status: StatusCode, id: Id<'_>, error: &ApiError) -> HttpResponse {
+    plain(status, "application/json", error_body(id, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_notifications_and_neither() {
+        let read = |text| match entry(text, &http::Extensions::new()) {
+            Ok(BatchEntry::Call(request)) => format!("call {}", request.id),
+            Ok(BatchEntry::Notification(_)) => "notification".to_owned(),
+            Err(id) => format!("invalid {id}"),
+        };
+        for (text, expected) in [
+            (r#"{"jsonrpc":"2.0","id":7,"method":"m"}"#, "call 7"),
+            (r#"{"jsonrpc":"2.0","id":null,"method":"m"}"#, "call null"),
+            (r#"{"jsonrpc":"2.0","method":"m","params":[]}"#, "notification"),
+            (r#"{"jsonrpc":"2.0","method":"m"}"#, "notification"),
+            (r#"{"jsonrpc":"2.0","id":-1,"method":"m"}"#, "invalid null"),
+            (r#"{"jsonrpc":"2.0","id":1.5,"method":"m"}"#, "invalid null"),
+            (r#"{"jsonrpc":"2.0","id":{},"method":"m"}"#, "invalid null"),
+            (r#"{"jsonrpc":"2.0","id":7}"#, "invalid 7"),
+            (r#"{"jsonrpc":"1.0","id":"x","method":"m"}"#, "invalid x"),
+            (r#"{"jsonrpc":"2.0","id":1,"id":2,"method":"m"}"#, "invalid null"),
+            ("{}", "invalid null"),
+            ("7", "invalid null"),
+        ] {
+            assert_eq!(read(text), expected, "{text}");
+        }
+    }
+}
