@@ -12,8 +12,8 @@ use crate::wire::Connection;
 
 /// What the daemon may take while one content streams through it (design, section 9).
 const MOST_MIB: u64 = 64;
-/// What each further stream may take: its channel to the connection (8 parts of 256 KiB), what is
-/// opened ahead of it (4 pieces of 512 KiB), and the stacks and pages of its threads.
+/// What each further stream may take: eight or nine pieces of 512 KiB, on their way to the connection
+/// or opened ahead, and the stacks of its threads.
 const MOST_MIB_A_STREAM: u64 = 6;
 
 /// Content without an end, made as it is asked for.

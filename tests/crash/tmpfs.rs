@@ -139,11 +139,14 @@ fn a_disk_filled_to_the_last_byte_loses_nothing() {
     fill(&root.join("the-last-bytes"));
 
     let folder = daemon.kill();
-    let refused = Daemon::command(folder.path(), &options).output().unwrap();
-    assert!(!refused.status.success());
-    let stderr = fs::read_to_string(folder.path().join("stderr")).unwrap();
-    let line = stderr.lines().last().unwrap();
-    assert!(line.starts_with("osnova-storaged: ") && line.contains("full"), "{line}");
+    // A start commits once. Whether the log has room left for that differs from run to run; where it
+    // has not the start is refused, in one line. Stdin ends at once, so a daemon that starts stops.
+    let mut command = Daemon::command(folder.path(), &options);
+    if !command.arg("--exit-with-parent").output().unwrap().status.success() {
+        let stderr = fs::read_to_string(folder.path().join("stderr")).unwrap();
+        let line = stderr.lines().last().unwrap();
+        assert!(line.starts_with("osnova-storaged: ") && line.contains("full"), "{line}");
+    }
 
     fs::remove_file(root.join("of-another-program")).unwrap();
     let daemon = Daemon::start_in(folder, &options).unwrap();

@@ -202,7 +202,7 @@ fn health(daemon: &Daemon, part: &str) -> (Value, Value) {
 /// A full database refuses what needs room, answers reads, and is well again once there is room.
 #[test]
 fn a_full_database_is_degraded_until_there_is_room() {
-    let daemon = with_config("[database]\nlimit_bytes = 600000\n");
+    let daemon = with_config("[database]\nlimit_bytes = 1048576\n");
     assert_eq!(health(&daemon, "database"), (json!("ok"), json!("ok")));
     let value = "v".repeat(20_000);
     let set = |index: usize| daemon.call("preferences.set", json!([format!("k{index}"), value]));

@@ -48,6 +48,18 @@ fn file_names(folder: &std::path::Path) -> Vec<String> {
     names
 }
 
+/// A path that is not even text is a bad hash like any other, with the error object of the contract.
+#[test]
+fn a_path_that_is_not_text_is_a_typed_error() {
+    let daemon = Daemon::start();
+    for path in ["%ff", "%00", "..%2f..%2fetc%2fpasswd", "x"] {
+        let answer = daemon.http(&format!("GET /blobs/{path} HTTP/1.1\r\nHost: x\r\n"), b"");
+        assert_eq!(answer.status, 400, "{path}");
+        assert_eq!(answer.json()["data"]["code"], "validation_error", "{path}");
+        assert!(answer.json()["data"]["fields"]["hash"].is_string(), "{path}");
+    }
+}
+
 #[test]
 fn a_put_says_what_blobs_put_says_and_keeps_what_the_headers_say() {
     let daemon = Daemon::start();

@@ -22,8 +22,15 @@ fn folder() -> TempDir {
 
 /// Runs a command that must end by itself; its exit code and its one line on stderr.
 fn refused(command: &mut Command) -> (Option<i32>, String) {
-    let output = command.stderr(Stdio::piped()).output().unwrap();
-    assert!(output.stdout.is_empty(), "a daemon that did not start wrote to stdout");
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut ready = String::new();
+    child.stdout.take().unwrap().take(1).read_to_string(&mut ready).unwrap();
+    if !ready.is_empty() {
+        child.kill().unwrap();
+        child.wait().unwrap();
+        panic!("a daemon that must be refused has started");
+    }
+    let output = child.wait_with_output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     // Log lines are JSON where stderr is no terminal.
     let lines: Vec<&str> = stderr.lines().filter(|line| !line.starts_with('{')).collect();

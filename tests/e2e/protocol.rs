@@ -235,18 +235,31 @@ fn an_answer_or_a_batch_over_the_limit_is_too_large() {
     ] {
         assert_eq!(ask(&fine).as_array().unwrap().len(), 2);
         assert_eq!(ask(&ten).as_array().unwrap().len(), 10);
-        let answer = ask(&more);
+        // The answer that does not fit is told so alone: the calls before it have their answers.
+        let answers = ask(&more);
+        assert_eq!(answers[1]["result"]["key"], "k0");
+        assert_eq!((code(&answers[2]), &answers[2]["id"]), ("too_large", &more[2]["id"]));
+        let answer = ask(&many);
         assert_eq!((code(&answer), &answer["id"]), ("too_large", &Value::Null));
     }
-    let answer = post_json(&daemon, &many);
-    assert_eq!((code(&answer), &answer["id"]), ("too_large", &Value::Null));
-    assert!(socket.ask(&many.to_string())["error"]["code"].is_i64());
     daemon.fails("not_found", "preferences.get", json!(["new"]));
     // A content that does not fit into an answer is read in parts.
     let put = daemon.http("PUT /blobs HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n", &[7; 5000]);
     let hash = put.json()["hash"].clone();
     daemon.fails("too_large", "blobs.get", json!([hash]));
     assert_eq!(daemon.ok("blobs.get", json!([hash, 3000, 2000]))["size"], 5000);
+}
+
+/// A write says back what it wrote: where that would not fit it is refused, not done and then refused.
+#[test]
+fn a_write_whose_answer_would_not_fit_is_not_done() {
+    let config = "[limits]\nresponse_bytes = 8192\n".to_owned();
+    let daemon = Daemon::start_with(&Options { config, ..Options::default() });
+    let value = "y".repeat(9000);
+    daemon.fails("too_large", "preferences.set", json!(["new", value]));
+    let items = json!([{ "key": "new", "value": value }]);
+    daemon.fails("too_large", "preferences.setMany", json!({ "items": items }));
+    daemon.fails("not_found", "preferences.get", json!(["new"]));
 }
 
 #[test]

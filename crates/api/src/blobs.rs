@@ -66,7 +66,7 @@ pub struct BlobStat {
     pub metadata: Option<JsonText>,
     /// Whether the caller pinned it (for the owner: anyone did): it stays until it is deleted.
     pub pinned: bool,
-    /// When the caller put it.
+    /// When the caller put it; for the owner, when it was first put.
     pub created_at: Timestamp,
     /// How many records name it, as far as the caller may see them.
     pub references: UnsignedInteger,
@@ -157,7 +157,7 @@ wire_object! {
 wire_object! {
     /// What `blobs.list` takes.
     pub struct ListParams {
-        /// Only those that the caller pinned, or did not.
+        /// Only those that the caller (for the owner: anyone) pinned, or did not.
         pub pinned: Option<bool>,
         /// What to order by; createdAt where left out. Ties are ordered by hash.
         pub order_by: Option<BlobOrder>,
@@ -181,8 +181,8 @@ methods! {
     /// Stores a content.
     ///
     /// The same content is stored once, whoever puts it. It stays until it is deleted; with `pin: false`
-    /// a record must name it within the grace (an hour of uptime unless configured), or it may be
-    /// collected. Putting it again renews that, and replaces its name, type, metadata and pin.
+    /// a record must name it soon (within an hour of uptime), or it may be collected, which this
+    /// version does not do yet. Putting it again replaces its name, type, metadata and pin.
     /// Content over a few megabytes travels better over `PUT /blobs`.
     Put = "blobs.put" {
         params: PutParams,

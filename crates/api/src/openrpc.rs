@@ -44,6 +44,9 @@ const COMMON_ERRORS: &[ErrorCode] = &[
     ErrorCode::Unavailable,
     ErrorCode::Unauthorized,
     ErrorCode::Forbidden,
+    ErrorCode::IntegrityError,
+    ErrorCode::TooLarge,
+    ErrorCode::IoError,
 ];
 
 /// The document, as the text that is checked in and served.

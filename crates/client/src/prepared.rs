@@ -107,7 +107,9 @@ impl Prepared {
         let Some(spec) = self.spec else { return false };
         let params = self.params_text().unwrap_or("{}");
         if params.starts_with('[') {
-            return spec.idempotent && !spec.param_names.contains(&"ifRevision");
+            return spec.idempotent
+                && !spec.param_names.contains(&"ifRevision")
+                && !params.contains("\"ifRevision\"");
         }
         (spec.takes_request_id() && !lacks_request_id(params))
             || (spec.idempotent && !params.contains("\"ifRevision\""))

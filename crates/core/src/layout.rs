@@ -68,16 +68,11 @@ impl Layout {
     pub fn prepare(&self) -> Result<(), OpenError> {
         let failed = |why: String| OpenError::NotOurs { root: self.root.clone(), why };
         make_private_dir(&self.root).map_err(|error| failed(error.to_string()))?;
-        let metadata = fs::metadata(&self.root).map_err(|error| failed(error.to_string()))?;
-        if metadata.uid() != rustix::process::geteuid().as_raw() {
-            return Err(failed("belongs to another user".to_owned()));
-        }
-        if metadata.permissions().mode() & 0o022 != 0 {
-            return Err(failed("others may write it: chmod go-w it".to_owned()));
-        }
+        check_ours(&self.root).map_err(failed)?;
         for folder in [self.blobs(), self.blobs_tmp(), self.run()] {
-            make_private_dir(&folder)
-                .map_err(|error| failed(format!("{}: {error}", folder.display())))?;
+            let why = |why: String| failed(format!("{}: {why}", folder.display()));
+            make_private_dir(&folder).map_err(|error| why(error.to_string()))?;
+            check_ours(&folder).map_err(why)?;
         }
         Ok(())
     }
@@ -114,9 +109,37 @@ impl Layout {
     }
 }
 
-/// Makes a folder that only this user can enter; one that exists is left as it is.
-fn make_private_dir(path: &Path) -> std::io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
+/// Makes a folder that only this user can enter, with its parents; one that exists is left as it is.
+/// The names of those that are made are on disk afterwards.
+///
+/// # Errors
+/// Where a folder can't be made or synced.
+pub fn make_private_dir(path: &Path) -> std::io::Result<()> {
+    if path.as_os_str().is_empty() || path.is_dir() {
+        return Ok(());
+    }
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if let Some(parent) = parent {
+        make_private_dir(parent)?;
+    }
+    match DirBuilder::new().mode(0o700).create(path) {
+        // Someone else has made it meanwhile.
+        Err(_) if path.is_dir() => {}
+        made => made?,
+    }
+    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+/// Checks that a folder is this user's and no other may write it.
+fn check_ours(path: &Path) -> Result<(), String> {
+    let metadata = fs::metadata(path).map_err(|error| error.to_string())?;
+    if metadata.uid() != rustix::process::geteuid().as_raw() {
+        return Err("belongs to another user".to_owned());
+    }
+    if metadata.permissions().mode() & 0o022 != 0 {
+        return Err("others may write it: chmod go-w it".to_owned());
+    }
+    Ok(())
 }
 
 /// Writes the names in a folder to disk, so that a rename in it survives a power cut.

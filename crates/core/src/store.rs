@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use osnova_storage_api::components::TouchParams;
@@ -58,6 +59,8 @@ pub struct Store {
     layout: Layout,
     clock: Arc<dyn Clock>,
     started: Instant,
+    /// Whether the root has a key; once it has, it always has.
+    initialized: AtomicBool,
     /// Held for as long as the store is open.
     _lock: File,
 }
@@ -79,6 +82,7 @@ impl Store {
         sync_dir(layout.root())?;
         let blobs = BlobStore::new(layout.clone(), options.blobs, health.clone());
         blobs.recover(&db)?;
+        let initialized = db.read(|reader| meta::key_check(reader.connection()))?.is_some();
         Ok(Self {
             db,
             blobs,
@@ -87,6 +91,7 @@ impl Store {
             layout,
             clock: options.clock,
             started: Instant::now(),
+            initialized: AtomicBool::new(initialized),
             _lock: lock,
         })
     }
@@ -141,19 +146,15 @@ impl Store {
             }
         }
         self.vault.load(keys);
-        self.vault_state()
+        self.initialized.store(true, Ordering::Relaxed);
+        Ok(self.vault_state())
     }
 
     /// Whether the master key is loaded, and whether the root has one.
-    ///
-    /// # Errors
-    /// Where the database can't be read.
-    pub fn vault_state(&self) -> Result<VaultState> {
+    pub fn vault_state(&self) -> VaultState {
         let key_id = self.vault.key_id();
-        // A loaded key is this root's, so the database is asked only while locked.
-        let initialized = key_id.is_some()
-            || self.db.read(|reader| meta::key_check(reader.connection()))?.is_some();
-        Ok(VaultState { locked: key_id.is_none(), initialized, key_id })
+        let initialized = self.initialized.load(Ordering::Relaxed);
+        VaultState { locked: key_id.is_none(), initialized, key_id }
     }
 
     /// Notes that a component was used (deferred).

@@ -262,7 +262,6 @@ fn pages_are_stable_under_inserts_and_deletes() {
     assert_eq!(ids, ["tie", "c3", "late"]);
     let (ids, cursor) = by_time(cursor);
     assert_eq!(ids, ["c5", "c6", "c7"]);
-    // It survives a restart.
     let (ids, cursor) = by_time(cursor);
     assert_eq!((ids, cursor), (vec!["c8".to_owned(), "c9".to_owned()], None));
 }
@@ -306,6 +305,23 @@ fn a_cursor_survives_a_restart_and_is_good_for_its_own_list_only() {
         prefs_wire::ListParams { prefix: None, limit: None, cursor: Some(cursors[0].clone()) };
     let page = store.db().read(|reader| preferences::list(reader, &owner(), &params));
     assert_eq!(fields(&page.unwrap_err()), ["cursor"]);
+}
+
+/// Names and ids may be 256 characters of four bytes each; a cursor that could not hold both made the
+/// rest of such a list unreachable.
+#[test]
+fn a_cursor_holds_the_longest_names() {
+    let root = Root::new();
+    let store = root.open();
+    for last in ["a", "b", "c"] {
+        let long = "\u{1F600}".repeat(255) + last;
+        let mut input = component(last);
+        input.component_id = long.parse().unwrap();
+        input.name = name(&long);
+        put_component(&store, input).unwrap();
+    }
+    let ids = all_pages(&store, ComponentOrder::Name, Direction::Ascending, None, 1);
+    assert_eq!(ids.len(), 3);
 }
 
 #[test]

@@ -99,6 +99,7 @@ struct File {
 struct AccessSection {
     allowed_origins: Option<Vec<String>>,
     dangerously_allow_remote_tcp: Option<bool>,
+    allowed_hosts: Option<Vec<String>>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -156,6 +157,8 @@ impl Default for Limits {
     }
 }
 
+/// An empty database takes a quarter of this.
+const MIN_DATABASE_BYTES: u64 = 1 << 20;
 /// The default time to finish what runs when the daemon stops.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 
@@ -182,6 +185,8 @@ pub struct Config {
     pub limits: Limits,
     /// Origins whose pages may call.
     pub allowed_origins: Vec<String>,
+    /// What `Host` may be on TCP, beside the names of this machine.
+    pub allowed_hosts: Vec<String>,
     /// How long to finish what runs when stopping.
     pub shutdown_grace: Duration,
 }
@@ -254,6 +259,7 @@ impl Config {
             connections: file.limits.connections.unwrap_or(defaults.connections),
             streams: file.limits.streams.unwrap_or(defaults.streams),
         };
+        check_limits(&store.database, &limits)?;
         Ok(Self {
             store,
             listen,
@@ -265,6 +271,7 @@ impl Config {
             log: flags.log.or(file.log).unwrap_or_else(|| "info".to_owned()),
             limits,
             allowed_origins: file.access.allowed_origins.unwrap_or_default(),
+            allowed_hosts: file.access.allowed_hosts.unwrap_or_default(),
             shutdown_grace: file.shutdown_grace_ms.map_or(SHUTDOWN_GRACE, Duration::from_millis),
         })
     }
@@ -299,6 +306,18 @@ fn check_endpoints(listen: &[Endpoint], remote: bool) -> Result<(), ConfigError>
         }
     }
     Ok(())
+}
+
+/// Refuses limits that no call could ever keep to.
+fn check_limits(database: &DatabaseOptions, limits: &Limits) -> Result<(), ConfigError> {
+    let why = if limits.connections == 0 {
+        "limits.connections must be at least 1"
+    } else if database.limit_bytes.is_some_and(|bytes| bytes < MIN_DATABASE_BYTES) {
+        "database.limit_bytes must be 0, or at least 1048576"
+    } else {
+        return Ok(());
+    };
+    Err(ConfigError(why.to_owned()))
 }
 
 /// The platform's data folder, `osnova/` in it.

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
+use zeroize::Zeroizing;
 
 use super::{FieldErrors, Path, Wire};
 use crate::error::MAX_SAFE_INTEGER;
@@ -145,7 +146,7 @@ text_type! {
 }
 text_type! {
     /// A position in a list, as a page's `nextCursor` gave it; opaque, valid for the same method and filter.
-    pub struct Cursor, 1..=2048, |c| c.is_ascii_graphic(), "what nextCursor gave"
+    pub struct Cursor, 1..=4096, |c| c.is_ascii_graphic(), "what nextCursor gave"
 }
 
 /// Defines an integer with bounds.
@@ -212,14 +213,13 @@ impl Default for Limit {
 }
 
 /// A seed phrase or a master key on its way to the vault: never printed, wiped when dropped.
-#[derive(Clone, Serialize)]
-#[serde(transparent)]
-pub struct Secret(String);
+#[derive(Clone)]
+pub struct Secret(Zeroizing<String>);
 
 impl Secret {
     /// Takes a secret text.
     pub fn new(text: String) -> Self {
-        Self(text)
+        Self(Zeroizing::new(text))
     }
 
     /// The text, for as short as possible.
@@ -228,13 +228,9 @@ impl Secret {
     }
 }
 
-impl Drop for Secret {
-    fn drop(&mut self) {
-        // Overwriting through a safe byte vector is what can be done without unsafe code here; the
-        // key types of the core, which live long, wipe themselves with volatile writes.
-        let mut bytes = std::mem::take(&mut self.0).into_bytes();
-        bytes.fill(0);
-        std::hint::black_box(&bytes);
+impl Serialize for Secret {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
     }
 }
 
@@ -246,7 +242,7 @@ impl fmt::Debug for Secret {
 
 impl Wire for Secret {
     fn from_wire(raw: &RawValue, path: &Path<'_>, errors: &mut FieldErrors) -> Option<Self> {
-        string_from_wire(raw, path, errors, |text| Ok(Secret(text)))
+        string_from_wire(raw, path, errors, |text| Ok(Secret::new(text)))
     }
 }
 

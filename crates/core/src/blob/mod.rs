@@ -116,7 +116,7 @@ impl BlobStore {
                 "is not the hash of the content",
             )));
         }
-        let created = self.enter(db, caller, temporary, written, &put.holding)?;
+        let created = self.enter(db, keys, caller, temporary, written, &put.holding)?;
         Ok(BlobPut { hash: written.hash, size: UnsignedInteger(written.size), created })
     }
 
@@ -124,12 +124,14 @@ impl BlobStore {
     fn enter(
         &self,
         db: &Database,
+        keys: &KeySet,
         caller: &Caller,
         temporary: Temporary,
         written: Written,
         holding: &Holding,
     ) -> Result<bool> {
         let Written { hash, .. } = written;
+        let path = self.layout.blob(&hash);
         let here = db.read(|reader| blobs::is_stored(reader, &hash))?;
         // A component must not learn from the time a put takes whether another holds the content, so
         // its file is synced before it is looked at again.
@@ -137,21 +139,27 @@ impl BlobStore {
             temporary.sync().map_err(|error| self.noted_file_error(error))?;
         }
         let _lock = self.locks.lock(hash);
-        let path = self.layout.blob(&hash);
         let stored = db.read(|reader| blobs::is_stored(reader, &hash))?;
-        let mut renamed = false;
-        if !stored {
+        // To put a content again heals one whose file is missing, or can't be opened; the caller may be
+        // about to discard the last whole copy.
+        let lost = stored && matches!(self.open_file(keys, &hash), Err(StoreError::Damaged(_)));
+        let renamed = !stored || lost;
+        if renamed {
             if here {
-                // It was removed between the two looks: the file counts after all.
+                // It was removed or damaged meanwhile: the file counts after all.
                 temporary.sync().map_err(|error| self.noted_file_error(error))?;
             }
             temporary.rename(&path).map_err(|error| self.noted_file_error(error))?;
-            renamed = true;
         }
         let operation = {
             let (caller, holding) = (caller.clone(), holding.clone());
             let limit = self.limits.limit_bytes;
-            move |tx: &Tx<'_>| blobs::insert(tx, &caller, &written, &holding, limit)
+            move |tx: &Tx<'_>| {
+                if lost {
+                    blobs::set_stored(tx, &written)?;
+                }
+                blobs::insert(tx, &caller, &written, &holding, limit)
+            }
         };
         let enter_row = || {
             if renamed {
@@ -161,8 +169,11 @@ impl BlobStore {
             db.write(ROW_WEIGHT, operation)
         };
         let outcome = enter_row();
+        if outcome.is_ok() && lost {
+            self.health.clear(Cause::BlobDamaged);
+        }
         if let Err(error) = &outcome
-            && renamed
+            && !stored
             && !matches!(error, StoreError::OutcomeUnknown | StoreError::Internal(_))
             && db.is_settled()
         {

@@ -248,6 +248,15 @@ impl Queue {
         self.lock().jobs.len()
     }
 
+    /// Takes no more jobs and drops those that wait, whose callers are then told: the writer is gone.
+    pub(crate) fn abandon(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        let dropped = std::mem::take(&mut state.jobs);
+        drop(state);
+        drop(dropped);
+    }
+
     /// Takes no more jobs; those that wait are still run.
     pub(crate) fn close(&self) {
         self.lock().closed = true;

@@ -17,13 +17,15 @@ use crate::error::{Result, StoreError};
 /// How long an answer is kept, in seconds.
 const KEPT_SECONDS: i64 = 24 * 60 * 60;
 /// How many answers are kept; the oldest go first.
-const KEPT_ROWS: u64 = 10_000;
+const KEPT_ROWS: u64 = 100_000;
 /// How many bytes of answers are kept; the oldest go first.
-const KEPT_BYTES: u64 = 16 << 20;
+const KEPT_BYTES: u64 = 64 << 20;
 /// The table is pruned after so many calls, with a `requestId` or without.
 const PRUNE_AFTER_CALLS: usize = 256;
 /// And after calls of this weight: an answer may be as long as what was written.
 const PRUNE_AFTER_BYTES: usize = 4 << 20;
+/// Answers that one look removes at most: several times what can have come since the last.
+const PRUNED_AT_ONCE: u64 = 4096;
 
 /// A call that may be repeated: its id, its method, and what it was asked.
 #[derive(Debug, Clone)]
@@ -81,11 +83,13 @@ pub fn once<T: Serialize + DeserializeOwned>(
         .map_err(|error| StoreError::Internal(format!("an answer can't be written: {error}")))?;
     tx.connection()
         .prepare_cached(
-            "INSERT INTO request_answers (caller, request_id, method, params_hash, answer, created_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+            "INSERT INTO request_answers
+               (caller, request_id, method, params_hash, answer, created_at, running_bytes)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, octet_length(?5) + coalesce(
+               (SELECT running_bytes FROM request_answers ORDER BY id DESC LIMIT 1), 0))
              ON CONFLICT (caller, request_id) DO UPDATE SET id = (SELECT max(id) + 1 FROM request_answers),
-               method = excluded.method, params_hash = excluded.params_hash,
-               answer = excluded.answer, created_at = excluded.created_at",
+               method = excluded.method, params_hash = excluded.params_hash, answer = excluded.answer,
+               created_at = excluded.created_at, running_bytes = excluded.running_bytes",
         )?
         .execute((
             caller.holder(),
@@ -123,18 +127,30 @@ impl Pruner {
         if self.calls < PRUNE_AFTER_CALLS && self.bytes < PRUNE_AFTER_BYTES {
             return Ok(());
         }
-        connection
-            .prepare_cached("DELETE FROM request_answers WHERE created_at <= ?1")?
-            .execute([now - KEPT_SECONDS])?;
-        connection
+        let newest: Option<(u64, u64)> = connection
             .prepare_cached(
-                "DELETE FROM request_answers WHERE id IN (
-                   SELECT id FROM (
-                     SELECT id, row_number() OVER newest AS place, sum(octet_length(answer)) OVER newest AS bytes
-                     FROM request_answers WINDOW newest AS (ORDER BY id DESC))
-                   WHERE place > ?1 OR bytes > ?2)",
+                "SELECT id, running_bytes FROM request_answers ORDER BY id DESC LIMIT 1",
             )?
-            .execute((KEPT_ROWS, KEPT_BYTES))?;
+            .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        if let Some((newest_id, all_bytes)) = newest {
+            // Answers are numbered in the order in which they were kept, so those to go are the
+            // first; each look ends at the first that stays.
+            connection
+                .prepare_cached(
+                    "DELETE FROM request_answers WHERE id <= coalesce((
+                       SELECT max(id) FROM (
+                         SELECT id, created_at, running_bytes - octet_length(answer) AS bytes_before
+                         FROM request_answers ORDER BY id LIMIT ?1)
+                       WHERE id <= ?2 OR (?3 > 0 AND bytes_before < ?3) OR created_at <= ?4), -1)",
+                )?
+                .execute((
+                    PRUNED_AT_ONCE,
+                    newest_id.saturating_sub(KEPT_ROWS),
+                    all_bytes.saturating_sub(KEPT_BYTES),
+                    now - KEPT_SECONDS,
+                ))?;
+        }
         (self.calls, self.bytes) = (0, 0);
         Ok(())
     }

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use osnova_storage_api::ApiError;
 use rusqlite::{Connection, ErrorCode, ffi};
 
 use super::checkpoint::WalWatch;
@@ -48,8 +49,19 @@ pub(crate) struct Writer {
 /// Whether what was deferred is in the group that was committed.
 struct Flushed(bool);
 
+/// Ends the queue with the writer, however that ends.
+struct AbandonOnDrop(Arc<Queue>);
+
+impl Drop for AbandonOnDrop {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}
+
 /// Why a group's transaction did not commit.
 enum GroupFailure {
+    /// It could not begin: another program holds the database's lock.
+    NotBegun,
     /// It was rolled back, whole.
     RolledBack,
     /// It may be durable all the same.
@@ -59,6 +71,8 @@ enum GroupFailure {
 impl Writer {
     /// Runs until the queue is closed and empty; then flushes, checkpoints, and ends.
     pub(crate) fn run(mut self) {
+        // Should this thread ever panic, callers must not wait for it for ever.
+        let _abandon = AbandonOnDrop(Arc::clone(&self.queue));
         while let Some(group) = self.queue.next_group() {
             self.commit_group(group);
             self.wal.after_commit(&self.connection, &self.health);
@@ -88,6 +102,10 @@ impl Writer {
             Err(GroupFailure::OutcomeUnknown) => {
                 self.outcome_unknown();
                 group.iter_mut().for_each(|job| job.refuse(StoreError::OutcomeUnknown));
+                false
+            }
+            Err(GroupFailure::NotBegun) => {
+                group.iter_mut().for_each(|job| job.refuse(not_begun()));
                 false
             }
             Err(GroupFailure::RolledBack) => {
@@ -144,7 +162,12 @@ impl Writer {
         let started = Instant::now();
         let first_seq = self.next_seq.get();
         let now = self.clock.now();
-        self.execute("BEGIN IMMEDIATE").map_err(|_| self.roll_back())?;
+        self.execute("BEGIN IMMEDIATE").map_err(|error| match error.sqlite_error_code() {
+            // Another program holds the lock, and was waited for; to try each call alone would wait
+            // as long for every one of them.
+            Some(ErrorCode::DatabaseBusy) => GroupFailure::NotBegun,
+            _ => self.roll_back(),
+        })?;
         let flushed = match pending {
             None => true,
             Some(pending) => self.in_savepoint(now, |tx| {
@@ -323,6 +346,10 @@ fn may_be_durable(error: &rusqlite::Error) -> bool {
 }
 
 /// What callers are told whose calls are not begun because the WAL is not settled.
+fn not_begun() -> StoreError {
+    StoreError::Refused(ApiError::unavailable("another program writes to the database", 1000))
+}
+
 fn not_settled(why: &StoreError) -> StoreError {
     let what = "emptying the log of the database".to_owned();
     if why.is_disk_full() {

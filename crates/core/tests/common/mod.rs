@@ -88,7 +88,7 @@ impl Root {
         Store::open(self.options()).unwrap()
     }
 
-    /// Opens a second later than before, so that revisions go on at a new range.
+    /// Opens with the key of [`PHRASE`].
     pub(crate) fn open_unlocked(&self) -> Store {
         let store = self.open();
         store.unlock(master()).unwrap();

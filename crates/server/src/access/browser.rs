@@ -16,6 +16,7 @@ pub(super) fn check(
     peer: Peer,
     headers: &HeaderMap,
     allowed_origins: &[String],
+    allowed_hosts: &[String],
 ) -> Result<(), ApiError> {
     for origin in headers.get_all(ORIGIN) {
         let known =
@@ -27,7 +28,8 @@ pub(super) fn check(
     if peer == Peer::Tcp {
         let mut hosts = headers.get_all(HOST).iter();
         let host = hosts.next().and_then(|host| host.to_str().ok());
-        if hosts.next().is_some() || !host.is_some_and(is_this_machine) {
+        let known = |host| is_this_machine(host) || allowed_hosts.iter().any(|it| it == host);
+        if hosts.next().is_some() || !host.is_some_and(known) {
             return Err(forbidden("the Host header must name this machine"));
         }
     }
@@ -57,7 +59,8 @@ mod tests {
         for (name, value) in headers {
             map.append(*name, value.parse().unwrap());
         }
-        check(peer, &map, &["http://localhost:5173".to_owned()]).is_ok()
+        let (origins, hosts) = (["http://localhost:5173".to_owned()], ["box.lan:7117".to_owned()]);
+        check(peer, &map, &origins, &hosts).is_ok()
     }
 
     #[test]
@@ -71,7 +74,14 @@ mod tests {
             assert!(!checked(Peer::Tcp, &[("host", "localhost"), ("origin", origin)]), "{origin}");
         }
         assert!(checked(Peer::Tcp, &[("host", "localhost"), ("origin", "http://localhost:5173")]));
-        for host in ["localhost", "LOCALHOST:7117", "127.0.0.1", "127.0.0.1:7117", "[::1]:7117"] {
+        for host in [
+            "box.lan:7117",
+            "localhost",
+            "LOCALHOST:7117",
+            "127.0.0.1",
+            "127.0.0.1:7117",
+            "[::1]:7117",
+        ] {
             assert!(checked(Peer::Tcp, &[("host", host)]), "{host}");
         }
         for host in [

@@ -3,6 +3,7 @@
 //! A connection brings what the kernel says of its peer; a request may bring a token. A token that is
 //! presented and not valid is refused, and never falls back to the peer's uid.
 
+pub(crate) mod audit;
 mod browser;
 mod token;
 
@@ -31,6 +32,7 @@ pub(crate) struct Gate {
     owner_uid: u32,
     owner_token: Option<OwnerToken>,
     allowed_origins: Vec<String>,
+    allowed_hosts: Vec<String>,
     owner: Arc<Caller>,
 }
 
@@ -40,8 +42,10 @@ impl Gate {
         owner_uid: u32,
         owner_token: Option<OwnerToken>,
         allowed_origins: Vec<String>,
+        allowed_hosts: Vec<String>,
     ) -> Self {
-        Self { owner_uid, owner_token, allowed_origins, owner: Arc::new(Caller::Owner) }
+        let owner = Arc::new(Caller::Owner);
+        Self { owner_uid, owner_token, allowed_origins, allowed_hosts, owner }
     }
 
     /// Refuses what a browser may have been tricked into sending.
@@ -49,7 +53,7 @@ impl Gate {
     /// # Errors
     /// `forbidden`.
     pub(crate) fn check_origin<B>(&self, peer: Peer, request: &Request<B>) -> Result<(), ApiError> {
-        browser::check(peer, request.headers(), &self.allowed_origins)
+        browser::check(peer, request.headers(), &self.allowed_origins, &self.allowed_hosts)
     }
 
     /// Who calls. `path_token` is the token that stood in the path, if one did.
@@ -62,23 +66,19 @@ impl Gate {
         request: &Request<B>,
         path_token: Option<&str>,
     ) -> Result<Arc<Caller>, ApiError> {
-        let header = request.headers().get(http::header::AUTHORIZATION);
-        let presented = match (path_token, header) {
-            (Some(token), _) => Some(token),
-            (None, Some(header)) => {
-                let token = header.to_str().ok().and_then(token::bearer);
-                Some(token.ok_or_else(unauthorized)?)
-            }
-            (None, None) => None,
+        let headers = request.headers().get_all(http::header::AUTHORIZATION).iter();
+        let in_headers = headers.map(|header| header.to_str().ok().and_then(token::bearer));
+        let mut presented = path_token.map(Some).into_iter().chain(in_headers).peekable();
+        let allowed = match (presented.peek().is_some(), peer) {
+            // Every token that is presented must be valid, not only one of them.
+            (true, _) => presented.all(|token| {
+                let owner = self.owner_token.as_ref();
+                token.is_some_and(|token| owner.is_some_and(|owner| owner.matches(token)))
+            }),
+            (false, Peer::Unix { uid }) => uid == self.owner_uid,
+            (false, Peer::Tcp) => false,
         };
-        match (presented, peer) {
-            (Some(token), _) => match &self.owner_token {
-                Some(owner) if owner.matches(token) => Ok(Arc::clone(&self.owner)),
-                _ => Err(unauthorized()),
-            },
-            (None, Peer::Unix { uid }) if uid == self.owner_uid => Ok(Arc::clone(&self.owner)),
-            (None, _) => Err(unauthorized()),
-        }
+        if allowed { Ok(Arc::clone(&self.owner)) } else { Err(unauthorized()) }
     }
 }
 
@@ -114,7 +114,7 @@ mod tests {
     fn gate() -> (Gate, String) {
         let token = OwnerToken::generate().unwrap();
         let text = token.text().to_owned();
-        (Gate::new(1000, Some(token), Vec::new()), text)
+        (Gate::new(1000, Some(token), Vec::new(), Vec::new()), text)
     }
 
     fn request(authorization: Option<&str>) -> Request<()> {
@@ -143,6 +143,7 @@ mod tests {
         assert!(!allowed(owner, Some("Basic b3duZXI6"), None));
         assert!(!allowed(owner, None, Some("wrong")));
         assert!(!allowed(Peer::Tcp, Some(&bearer), Some("wrong")));
+        assert!(!allowed(owner, Some("Bearer wrong"), Some(&token)));
     }
 
     #[test]

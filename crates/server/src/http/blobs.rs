@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
-use osnova_storage_api::blobs::{Get, Put};
-use osnova_storage_api::wire::{BlobHash, Name};
-use osnova_storage_api::{ApiError, Method};
+use osnova_storage_api::blobs::{BlobPut, Get, Put};
+use osnova_storage_api::wire::{BlobHash, HexError, Name};
+use osnova_storage_api::{ApiError, ErrorCode, Method, MethodSpec};
 use osnova_storage_core::blob::{OpenBlob, Parts, PutBlob};
 use osnova_storage_core::db::blobs::Holding;
 use osnova_storage_core::{Caller, StoreError};
@@ -21,6 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::body::{self, BodyWriter};
 use super::range::{self, Asked};
 use super::{error_object, failure, status_of};
+use crate::access::audit::{self, Trace};
 use crate::app::App;
 use crate::{access, errors};
 
@@ -34,15 +36,33 @@ pub(super) async fn put(
     headers: HeaderMap,
     content: Body,
 ) -> Response<Body> {
-    let prepared = access::check_scope(&caller, &Put::SPEC)
-        .and_then(|()| put_params(&headers, query.as_deref()))
-        .and_then(|put| Ok((put, stream_permit(&app)?)));
-    let (put, permit) = match prepared {
-        Ok(prepared) => prepared,
-        Err(error) => return failure(&error),
-    };
+    let traced = Trace::start(&Put::SPEC, &caller);
+    let answer = store(&app, &caller, query.as_deref(), &headers, content).await;
+    traced.finish(answer.as_ref().err().map(|error| error.code().code()));
+    match answer {
+        Ok(answer) => json(StatusCode::OK, &answer),
+        Err(error) => failure(&error),
+    }
+}
+
+async fn store(
+    app: &Arc<App>,
+    caller: &Arc<Caller>,
+    query: Option<&str>,
+    headers: &HeaderMap,
+    content: Body,
+) -> Result<BlobPut, ApiError> {
+    check_scope(caller, &Put::SPEC)?;
+    let put = put_params(headers, query)?;
+    let limit = app.store.blobs().limits().limit_bytes;
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    if announced.and_then(|length| length.parse().ok()).is_some_and(|length: u64| length > limit) {
+        let message = "the content is larger than the whole store may be";
+        return Err(ApiError::new(ErrorCode::QuotaExceeded, message));
+    }
+    let permit = stream_permit(app)?;
     let (mut source, feed) = body::reader(content);
-    let worker = Arc::clone(&app);
+    let (worker, caller) = (Arc::clone(app), Arc::clone(caller));
     // The job runs to its end even where the client hangs up meanwhile: what it locks is its own.
     let stored = tokio::task::spawn_blocking(move || {
         let _permit = permit;
@@ -51,57 +71,75 @@ pub(super) async fn put(
     });
     feed.await;
     match stored.await {
-        Ok(Ok(answer)) => json(StatusCode::OK, &answer),
-        Ok(Err(error)) => failure(&errors::to_api(&app.store, &error)),
-        Err(error) => failure(&errors::internal(&error.to_string())),
+        Ok(stored) => stored.map_err(|error| errors::to_api(&app.store, &error)),
+        Err(error) => Err(errors::internal(&error.to_string())),
     }
 }
+
+fn check_scope(caller: &Caller, spec: &MethodSpec) -> Result<(), ApiError> {
+    access::check_scope(caller, spec)
+        .inspect_err(|error| audit::denied(&audit::name(caller), spec.name, error))
+}
+
+/// The hash of a path, or why it is none: a path may hold what is not even text.
+type HashPath = Result<Path<String>, PathRejection>;
 
 /// `GET /blobs/{hash}`: the content, or a range of it.
 pub(super) async fn get(
     state: State<Arc<App>>,
     caller: Extension<Arc<Caller>>,
-    hash: Path<String>,
+    hash: HashPath,
     headers: HeaderMap,
 ) -> Response<Body> {
-    serve(state.0, caller.0, hash.0, headers, true).await
+    serve(state.0, caller.0, hash, headers, true).await
 }
 
 /// `HEAD /blobs/{hash}`: what `GET` would answer, without the content.
 pub(super) async fn head(
     state: State<Arc<App>>,
     caller: Extension<Arc<Caller>>,
-    hash: Path<String>,
+    hash: HashPath,
     headers: HeaderMap,
 ) -> Response<Body> {
-    serve(state.0, caller.0, hash.0, headers, false).await
+    serve(state.0, caller.0, hash, headers, false).await
 }
 
 async fn serve(
     app: Arc<App>,
     caller: Arc<Caller>,
-    hash: String,
+    hash: HashPath,
     headers: HeaderMap,
     with_content: bool,
 ) -> Response<Body> {
-    let prepared = access::check_scope(&caller, &Get::SPEC)
-        .and_then(|()| hash.parse().map_err(|why| ApiError::field("hash", format!("{why}"))))
-        .and_then(|hash: BlobHash| Ok((hash, stream_permit(&app)?)));
-    let (hash, permit) = match prepared {
-        Ok(prepared) => prepared,
-        Err(error) => return failure(&error),
-    };
-    let worker = Arc::clone(&app);
+    let traced = Trace::start(&Get::SPEC, &caller);
+    let opened = open(&app, &caller, hash).await;
+    traced.finish(opened.as_ref().err().map(|error| error.code().code()));
+    match opened {
+        Ok((blob, permit)) => respond(&app, blob, &headers, with_content, permit).await,
+        Err(error) => failure(&error),
+    }
+}
+
+async fn open(
+    app: &Arc<App>,
+    caller: &Arc<Caller>,
+    hash: HashPath,
+) -> Result<(OpenBlob, OwnedSemaphorePermit), ApiError> {
+    check_scope(caller, &Get::SPEC)?;
+    let hash = hash.map(|hash| hash.0).unwrap_or_default();
+    let hash: BlobHash =
+        hash.parse().map_err(|why: HexError| ApiError::field("hash", why.to_string()))?;
+    let permit = stream_permit(app)?;
+    let (worker, caller) = (Arc::clone(app), Arc::clone(caller));
     let opened = tokio::task::spawn_blocking(move || {
         let keys = worker.store.vault().keys()?;
         worker.store.blobs().open(worker.store.db(), &keys, &caller, &hash)
     });
-    let blob = match opened.await {
-        Ok(Ok(blob)) => blob,
-        Ok(Err(error)) => return failure(&errors::to_api(&app.store, &error)),
-        Err(error) => return failure(&errors::internal(&error.to_string())),
-    };
-    respond(&app, blob, &headers, with_content, permit).await
+    match opened.await {
+        Ok(Ok(blob)) => Ok((blob, permit)),
+        Ok(Err(error)) => Err(errors::to_api(&app.store, &error)),
+        Err(error) => Err(errors::internal(&error.to_string())),
+    }
 }
 
 /// Answers with the part of an open content that the headers ask for.

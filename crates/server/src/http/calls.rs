@@ -60,10 +60,6 @@ pub(super) async fn answer(
         };
     }
     let Ok(entries) = serde_json::from_str::<Vec<&RawValue>>(text) else { return not_json() };
-    if entries.len() > app.limits.batch_calls as usize {
-        let message = "the batch has more calls than the limit";
-        return failed(StatusCode::OK, Id::Null, &ApiError::new(ErrorCode::TooLarge, message));
-    }
     let entries = entries.into_iter().map(|text| {
         entry(text.get(), &parts.extensions)
             .map_err(|id| BatchEntryErr::new(id, LibraryCode::InvalidRequest.into()))

@@ -21,11 +21,12 @@ use jsonrpsee::server::{
     TowerServiceBuilder, ws,
 };
 use jsonrpsee::types::Id;
+use osnova_storage_api::status::Health;
 use osnova_storage_api::{ApiError, ErrorCode};
 use tower::layer::util::Identity;
 use tower::{Service, ServiceExt};
 
-use crate::access::Peer;
+use crate::access::{Peer, audit};
 use crate::app::App;
 use crate::errors;
 use crate::rpc::{Rpc, WebSocketRpc, error_body};
@@ -48,7 +49,8 @@ impl Http {
             .ws_only()
             .max_request_body_size(limit(app.limits.request_bytes))
             .max_response_body_size(limit(app.limits.response_bytes))
-            .set_batch_request_config(BatchRequestConfig::Limit(app.limits.batch_calls))
+            // Batches are bounded by our own service, with our own error.
+            .set_batch_request_config(BatchRequestConfig::Unlimited)
             .max_connections(app.limits.connections)
             .build();
         let routes = Router::new()
@@ -78,7 +80,7 @@ impl Http {
         let path_token = take_path_token(&mut request);
         let is_rpc = request.uri().path() == "/";
         if request.uri().path() == "/healthz" {
-            return Ok(plain(StatusCode::OK, "text/plain", "ok\n".to_owned()));
+            return Ok(self.health());
         }
         let admitted = self
             .app
@@ -87,8 +89,12 @@ impl Http {
             .and_then(|()| self.app.gate.identify(peer, &request, path_token.as_deref()));
         let caller = match admitted {
             Ok(caller) => caller,
-            Err(error) if is_rpc => return Ok(refused(&error, error_body(Id::Null, &error))),
-            Err(error) => return Ok(refused(&error, error_object(&error))),
+            Err(error) => {
+                let route = if is_rpc { "/" } else { "another route" };
+                audit::denied(&format!("{peer:?}"), route, &error);
+                let body = if is_rpc { error_body(Id::Null, &error) } else { error_object(&error) };
+                return Ok(refused(&error, body));
+            }
         };
         request.extensions_mut().insert(caller);
         if !is_rpc {
@@ -99,6 +105,16 @@ impl Http {
             return Ok(self.upgrade(request).await);
         }
         Ok(calls::answer(&self.app, &self.rpc, request).await)
+    }
+
+    /// `GET /healthz`: says only ok or not, to whoever asks.
+    fn health(&self) -> HttpResponse {
+        let well = self.app.store.status("").status != Health::Error;
+        if well && !*self.app.stopping.borrow() {
+            plain(StatusCode::OK, "text/plain", "ok\n".to_owned())
+        } else {
+            plain(StatusCode::SERVICE_UNAVAILABLE, "text/plain", "not ok\n".to_owned())
+        }
     }
 
     async fn upgrade(self, request: HttpRequest<hyper::body::Incoming>) -> HttpResponse {

@@ -1,11 +1,12 @@
 //! Where the master key comes from at start: a file, a systemd credential, or a phrase made for a
 //! fresh data root. Never from arguments or the environment, where others can read it.
 
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, IsTerminal, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use osnova_storage_core::layout::make_private_dir;
 use osnova_storage_core::vault::keys::{KeyError, MAX_KEY_FILE_BYTES, MasterKey};
 use zeroize::Zeroizing;
 
@@ -90,7 +91,7 @@ fn make(path: &Path) -> Result<MasterKey, KeySourceError> {
     let unfit = |source| KeySourceError::Unfit { path: path.to_owned(), source };
     let phrase = MasterKey::generate_phrase().map_err(unfit)?;
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io)?;
+        make_private_dir(folder).map_err(io)?;
     }
     // Never over an existing file: it may be the only copy of a key.
     let mut file =

@@ -58,7 +58,8 @@ impl Exit {
     /// The exit code of the process (design, section 7).
     pub fn code(&self) -> u8 {
         match self {
-            Exit::Other(_) => 1,
+            // A full disk or a failing one: it may be well again the next time.
+            Exit::Other(_) | Exit::Open(OpenError::Store(_)) => 1,
             Exit::Config(_) | Exit::Key(_) | Exit::Token(_) => 2,
             Exit::Open(OpenError::NotOurs { .. }) => 2,
             Exit::Open(OpenError::InUse { .. }) => 3,
@@ -107,8 +108,10 @@ async fn serve(config: Config) -> Result<(), Exit> {
     let registry = methods::registry().map_err(|names| {
         Exit::Other(format!("these methods are not served, or not defined: {names}"))
     })?;
-    let token = if config.listen.iter().any(|endpoint| matches!(endpoint, Endpoint::Tcp(_))) {
-        Some(OwnerToken::load_or_create(&store.layout().run().join("token"))?)
+    let token_path = store.layout().run().join("token");
+    let on_tcp = config.listen.iter().any(|endpoint| matches!(endpoint, Endpoint::Tcp(_)));
+    let token = if on_tcp || token_path.exists() {
+        Some(OwnerToken::load_or_create(&token_path)?)
     } else {
         None
     };
@@ -116,7 +119,7 @@ async fn serve(config: Config) -> Result<(), Exit> {
     let app = Arc::new(App {
         store: Arc::clone(&store),
         registry,
-        gate: Gate::new(uid, token, config.allowed_origins.clone()),
+        gate: Gate::new(uid, token, config.allowed_origins.clone(), config.allowed_hosts.clone()),
         limits: config.limits,
         streams: Arc::new(Semaphore::new(config.limits.streams)),
         stopping: watch::Sender::new(false),
@@ -131,14 +134,14 @@ async fn serve(config: Config) -> Result<(), Exit> {
 
     let (stop, stopper) = stop_channel();
     let http = Http::new(Arc::clone(&app), stop.clone());
-    let places = Arc::new(Semaphore::new(config.limits.connections as usize));
     let mut serving = JoinSet::new();
     for listener in listeners {
         serving.spawn(listener.serve(
             Arc::clone(&app),
             http.clone(),
             stop.clone(),
-            Arc::clone(&places),
+            // Of its own, so that a crowd on TCP can't keep the owner off the Unix socket.
+            Arc::new(Semaphore::new(config.limits.connections as usize)),
         ));
     }
     drop((http, stop));
@@ -166,7 +169,7 @@ async fn serve(config: Config) -> Result<(), Exit> {
 /// Opens the data root and, where there is a key, unlocks it.
 fn open(config: &Config) -> Result<Arc<Store>, Exit> {
     let store = Store::open(config.store.clone())?;
-    let initialized = store.vault_state().map_err(OpenError::Store)?.initialized;
+    let initialized = store.vault_state().initialized;
     match key::find(config, initialized)? {
         Some(master) => match store.unlock(master) {
             Ok(_) => {}

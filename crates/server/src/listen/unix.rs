@@ -1,10 +1,11 @@
 //! Unix sockets: private to this user, and telling who is at the other end.
 
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use osnova_storage_core::layout::make_private_dir;
 use tokio::net::{UnixListener, UnixStream};
 
 use super::{ListenError, Stream};
@@ -31,7 +32,7 @@ impl UnixSocket {
             _ => ListenError::Io { endpoint: endpoint(), source },
         };
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+            make_private_dir(folder).map_err(failed)?;
         }
         match fs::symlink_metadata(path) {
             Ok(found) if !found.file_type().is_socket() => {

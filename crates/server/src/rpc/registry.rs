@@ -12,7 +12,7 @@ use jsonrpsee::server::MethodResponse;
 use jsonrpsee::types::Id;
 use osnova_storage_api::method::RequestIdentity;
 use osnova_storage_api::wire::WireObject;
-use osnova_storage_api::{ApiError, Method, MethodSpec, all_methods};
+use osnova_storage_api::{ApiError, ErrorCode, Method, MethodSpec, all_methods};
 use osnova_storage_core::db::requests::{self, Request};
 use osnova_storage_core::db::{Job, Reader, Tx};
 use osnova_storage_core::error::Result as StoreResult;
@@ -81,6 +81,13 @@ impl Registry {
     ) {
         let handler = move |app: &Arc<App>, call: Call<'_>, jobs: &mut Vec<Job>| {
             let Call { id, caller, params: text } = call;
+            // The answer says back what was written: one that would not fit is refused before.
+            let fits = app.limits.response_bytes - app.limits.response_bytes / 64;
+            if text.is_some_and(|text| text.len() > fits) {
+                let message = "the answer would be larger than the limit: write less at once";
+                let error = ApiError::new(ErrorCode::TooLarge, message);
+                return Begun::Done(answer::error(id, &error));
+            }
             let prepared = parse::<M>(text).and_then(|params| {
                 let request = params
                     .request_id()

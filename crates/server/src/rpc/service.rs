@@ -1,9 +1,7 @@
 //! The service behind every JSON-RPC request: access, dispatch, batches, tracing.
 
 use std::sync::Arc;
-use std::time::Instant;
 
-use futures_util::future::BoxFuture;
 use jsonrpsee::core::middleware::{Batch, BatchEntry, Notification, RpcServiceT};
 use jsonrpsee::server::{BatchResponseBuilder, MethodResponse};
 use jsonrpsee::types::{Id, Request};
@@ -15,6 +13,7 @@ use serde_json::value::RawValue;
 use super::answer;
 use super::registry::{Begun, Call, Service};
 use crate::access;
+use crate::access::audit::{self, Trace};
 use crate::app::App;
 use crate::errors;
 
@@ -47,19 +46,20 @@ impl Rpc {
             return Begun::Done(answer::error(id, &error));
         };
         if let Err(error) = access::check_scope(caller, &entry.spec) {
+            audit::denied(&audit::name(caller), entry.spec.name, &error);
             return Begun::Done(answer::error(id, &error));
         }
         let params = request.params.as_deref().map(RawValue::get);
         let call = Call { id, caller: Arc::clone(caller), params };
-        let traced = Trace::start(entry.spec.name, caller);
+        let traced = Trace::start(&entry.spec, caller);
         match entry.begin(&self.app, call, jobs) {
             Begun::Done(response) => {
-                traced.finish(&response);
+                traced.finish(response.as_error_code());
                 Begun::Done(response)
             }
             Begun::Waiting(answer) => Begun::Waiting(Box::pin(async move {
                 let response = answer.await;
-                traced.finish(&response);
+                traced.finish(response.as_error_code());
                 response
             })),
         }
@@ -72,38 +72,6 @@ impl Rpc {
             && let Err(error) = self.app.store.db().submit(std::mem::take(jobs))
         {
             tracing::debug!(%error, "writes were refused");
-        }
-    }
-}
-
-/// The outcome of a call in the log: method, caller, duration, outcome; never values.
-struct Trace {
-    method: &'static str,
-    caller: String,
-    started: Option<Instant>,
-}
-
-impl Trace {
-    fn start(method: &'static str, caller: &Caller) -> Self {
-        // Nothing is measured where nothing would be written.
-        if !tracing::enabled!(tracing::Level::DEBUG) {
-            return Self { method, caller: String::new(), started: None };
-        }
-        let caller = match caller {
-            Caller::Owner => "owner".to_owned(),
-            Caller::Component { id, .. } => id.to_string(),
-        };
-        Self { method, caller, started: Some(Instant::now()) }
-    }
-
-    fn finish(self, response: &MethodResponse) {
-        if let Some(started) = self.started {
-            let outcome = match response.as_error_code() {
-                None => "ok",
-                Some(code) => ErrorCode::from_code(code).map_or("error", ErrorCode::name),
-            };
-            let micros = started.elapsed().as_micros();
-            tracing::debug!(method = self.method, caller = self.caller, micros, outcome, "call");
         }
     }
 }
@@ -130,6 +98,9 @@ impl RpcServiceT for Rpc {
     fn batch<'a>(&self, batch: Batch<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
         let service = self.clone();
         async move {
+            if batch.len() > service.app.limits.batch_calls as usize {
+                return answer::error(Id::Null, &errors::instead_of_library_error(-32010));
+            }
             let mut run = BatchRun::default();
             let mut notified = false;
             for entry in batch {
@@ -140,10 +111,7 @@ impl RpcServiceT for Rpc {
                             run.settle(&service).await;
                         }
                         let begun = service.begin(&request, &mut run.jobs);
-                        run.slots.push(match begun {
-                            Begun::Done(response) => Slot::Done(response),
-                            Begun::Waiting(answer) => Slot::Waiting(answer),
-                        });
+                        run.slots.push((request.id.into_owned(), begun));
                         if alone {
                             run.settle(&service).await;
                         }
@@ -153,7 +121,8 @@ impl RpcServiceT for Rpc {
                     Err(error) => {
                         let (object, id) = error.into_parts();
                         let told = errors::instead_of_library_error(object.code());
-                        run.slots.push(Slot::Done(answer::error(id, &told)));
+                        let response = answer::error(id.clone(), &told);
+                        run.slots.push((id.into_owned(), Begun::Done(response)));
                     }
                 }
             }
@@ -179,15 +148,10 @@ impl RpcServiceT for Rpc {
     }
 }
 
-enum Slot {
-    Done(MethodResponse),
-    Waiting(BoxFuture<'static, MethodResponse>),
-}
-
 /// A batch that runs: its answers in order, and the jobs that were not yet handed over.
 #[derive(Default)]
 struct BatchRun {
-    slots: Vec<Slot>,
+    slots: Vec<(Id<'static>, Begun)>,
     jobs: Vec<Job>,
 }
 
@@ -195,22 +159,24 @@ impl BatchRun {
     /// Hands the collected writes over and waits for every answer so far.
     async fn settle(&mut self, service: &Rpc) {
         service.submit(&mut self.jobs);
-        for slot in &mut self.slots {
-            if let Slot::Waiting(answer) = slot {
-                *slot = Slot::Done(answer.await);
+        for (_, slot) in &mut self.slots {
+            if let Begun::Waiting(answer) = slot {
+                *slot = Begun::Done(answer.await);
             }
         }
     }
 
-    /// All answers as one, once every one of them is there.
+    /// All answers as one, once every one of them is there. An answer that does not fit any more is
+    /// told so alone: what the calls did stands, and the others' answers say so.
     fn finish(self, max_bytes: usize) -> MethodResponse {
+        let too_large = errors::instead_of_library_error(-32008);
         let mut builder = BatchResponseBuilder::new_with_limit(max_bytes);
-        for slot in self.slots {
-            if let Slot::Done(response) = slot
-                && let Err(response) = builder.append(response)
+        for (id, slot) in self.slots {
+            let Begun::Done(response) = slot else { continue };
+            if builder.append(response).is_err()
+                && builder.append(answer::error(id, &too_large)).is_err()
             {
-                let code = response.as_error_code().unwrap_or_default();
-                return answer::error(Id::Null, &errors::instead_of_library_error(code));
+                return answer::error(Id::Null, &errors::instead_of_library_error(-32011));
             }
         }
         MethodResponse::from_batch(builder.finish())

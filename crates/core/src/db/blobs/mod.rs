@@ -280,6 +280,28 @@ pub(crate) fn insert(
     Ok(!held)
 }
 
+/// Notes that the file of a content was written anew.
+///
+/// # Errors
+/// Where the row can't be written.
+pub(crate) fn set_stored(tx: &Tx<'_>, written: &Written) -> Result<()> {
+    let before: u64 = tx
+        .connection()
+        .prepare_cached("SELECT stored_size FROM blob_contents WHERE hash = ?1")?
+        .query_row([written.hash.as_bytes()], |row| row.get(0))?;
+    tx.connection()
+        .prepare_cached("UPDATE blob_contents SET stored_size = ?2, codec = ?3 WHERE hash = ?1")?
+        .execute((written.hash.as_bytes(), written.stored_size, written.codec))?;
+    tx.connection()
+        .prepare_cached(
+            "UPDATE totals SET stored_bytes = stored_bytes - ?2 + ?3
+             WHERE (what = 'contents' AND holder = '') OR (what = 'held' AND holder IN (
+               SELECT holder FROM blob_holders WHERE hash = ?1))",
+        )?
+        .execute((written.hash.as_bytes(), before, written.stored_size))?;
+    Ok(())
+}
+
 /// The refusal of a put that would take the store past its limit.
 pub(crate) fn store_is_full() -> StoreError {
     StoreError::Refused(ApiError::new(

@@ -19,6 +19,11 @@ use crate::error::{Result, StoreError};
 /// A walk over more needs than this is refused: its answer would not fit.
 const MAX_ITEMS: usize = 20_000;
 
+/// A manifest's needs past this many are not followed: they would hold up the writer.
+const MAX_NEEDS: usize = 1000;
+/// No version range is longer than this, in bytes.
+const MAX_REQUIREMENT_BYTES: usize = 512;
+
 /// The parts of a manifest that say what is needed.
 #[derive(Deserialize)]
 struct Manifest<'a> {
@@ -50,8 +55,11 @@ fn needs(manifest: &JsonText) -> BTreeMap<String, Option<String>> {
             found.extend(listed.map(|need| (need.id, need.version)));
         }
     }
-    found.retain(|id, _| ComponentId::try_from(id.clone()).is_ok());
-    found
+    found.retain(|id, requirement| {
+        ComponentId::try_from(id.clone()).is_ok()
+            && requirement.as_ref().is_none_or(|text| text.len() <= MAX_REQUIREMENT_BYTES)
+    });
+    found.into_iter().take(MAX_NEEDS).collect()
 }
 
 /// Stores what a component's manifest asks for, in place of what the one before asked for.

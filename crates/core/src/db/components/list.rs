@@ -11,6 +11,9 @@ use crate::db::page::Query;
 use crate::db::tx::Reader;
 use crate::error::Result;
 
+/// A control character of one byte takes six in JSON (`\\u0001`), and a description may hold nothing else.
+const ESCAPED: usize = 6;
+
 /// The key of an item in its order: the value ordered by, and the id. The value is null in the last
 /// range of an order by a nullable column.
 type Key = (serde_json::Value, String);
@@ -88,7 +91,7 @@ pub fn list(reader: Reader<'_>, _caller: &Caller, params: &ListParams) -> Result
             };
             let key = (value, component.component_id.as_str().to_owned());
             let bytes = component.manifest.get().len()
-                + component.description.as_ref().map_or(0, |text| text.as_str().len())
+                + ESCAPED * component.description.as_ref().map_or(0, |text| text.as_str().len())
                 + component.blobs.keys().map(|role| role.as_str().len() + 70).sum::<usize>()
                 + 600;
             if !page.push(component, key, bytes) {

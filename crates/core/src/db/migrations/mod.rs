@@ -30,6 +30,11 @@ pub const MIGRATIONS: &[Migration] = &[
         description: "Blob contents, holders and references",
         sql: include_str!("0003_blobs.sql"),
     },
+    Migration {
+        version: 4,
+        description: "Request answers pruned in order",
+        sql: include_str!("0004_request_answers_in_order.sql"),
+    },
 ];
 
 /// The version that this program brings a database to.
@@ -241,7 +246,7 @@ mod tests {
                  INSERT INTO user_preferences VALUES ('k','1',9);",
             )
             .unwrap();
-        assert_eq!(migrate(&mut connection, latest(), 2).unwrap(), [2, 3]);
+        assert_eq!(migrate(&mut connection, latest(), 2).unwrap(), [2, 3, 4]);
         let order: Vec<String> = connection
             .prepare("SELECT component_id FROM components WHERE revision = 1 AND last_used_seq IS NOT NULL ORDER BY last_used_seq DESC")
             .unwrap()
