@@ -19,8 +19,9 @@ use super::connection::BUSY_TIMEOUT;
 use crate::error::{Result, StoreError};
 use crate::health::{Cause, Health};
 
-/// Pages of WAL from which the checkpoint thread starts: 1 MiB.
-const THREAD_CHECKPOINT_PAGES: u32 = 256;
+/// Pages of WAL from which the checkpoint thread starts: 4 MiB. Each checkpoint syncs twice beside the
+/// commits, so a lone writer should not cause one every few dozen calls.
+const THREAD_CHECKPOINT_PAGES: u32 = 1024;
 /// Pages of WAL from which the writer checkpoints by itself: 16 MiB, as measured.
 const WRITER_CHECKPOINT_PAGES: u32 = 4096;
 /// The checkpoint thread rests this long between two checkpoints.
