@@ -5,9 +5,10 @@
 
 use nodejs_semver::{Range, Version};
 
-/// Whether `version` is in the range `requirement`; no requirement takes any version. False where
-/// either can't be read.
-pub(crate) fn satisfies(version: &str, requirement: Option<&str>) -> bool {
+/// Whether `installed` is in the range `requirement`; no requirement takes any version. False where
+/// nothing is installed, or either can't be read.
+pub(crate) fn satisfies(installed: Option<&str>, requirement: Option<&str>) -> bool {
+    let Some(version) = installed else { return false };
     let requirement = requirement.map_or("", str::trim);
     if matches!(requirement, "" | "*") {
         return true;
@@ -37,11 +38,12 @@ mod tests {
             ("1.0.0", "git+https://example.org/x.git", false),
         ] {
             assert_eq!(
-                satisfies(version, Some(requirement)),
+                satisfies(Some(version), Some(requirement)),
                 expected,
                 "{version} in {requirement}"
             );
         }
-        assert!(satisfies("not a version", None));
+        assert!(satisfies(Some("not a version"), None));
+        assert!(!satisfies(None, None));
     }
 }

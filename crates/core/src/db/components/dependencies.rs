@@ -100,9 +100,7 @@ pub fn dependencies(
         let rows = statement.query_map([via.as_str()], |row| {
             let requirement: Option<String> = row.get(1)?;
             let installed: Option<String> = row.get(2)?;
-            let satisfied = installed
-                .as_deref()
-                .is_some_and(|version| semver::satisfies(version, requirement.as_deref()));
+            let satisfied = semver::satisfies(installed.as_deref(), requirement.as_deref());
             let id: ComponentId = columns::text(row, 0)?;
             Ok((
                 id.clone(),
@@ -141,9 +139,7 @@ pub fn dependents(
         let rows = statement.query_map([via.as_str()], |row| {
             let requirement: Option<String> = row.get(1)?;
             let installed: Option<String> = row.get(3)?;
-            let satisfied = installed
-                .as_deref()
-                .is_some_and(|version| semver::satisfies(version, requirement.as_deref()));
+            let satisfied = semver::satisfies(installed.as_deref(), requirement.as_deref());
             let id: ComponentId = columns::text(row, 0)?;
             Ok((
                 id.clone(),
