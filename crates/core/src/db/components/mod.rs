@@ -124,36 +124,37 @@ pub fn put(tx: &Tx<'_>, caller: &Caller, params: &PutParams) -> Result<Component
 /// stand on those that hardly ever change. So where none of them does, only the others are named: a
 /// component put again touches a third of the pages.
 fn store(tx: &Tx<'_>, input: &ComponentInput, revision: Revision) -> Result<(i64, Option<i64>)> {
+    // The two statements number their parameters alike, so one list serves both.
+    let values = (
+        input.component_id.as_str(),
+        input.name.as_str(),
+        input.version.as_str(),
+        input.r#type.as_str(),
+        input.description.as_ref().map(|text| text.as_str()),
+        input.author.as_ref().map(Name::as_str),
+        input.license.as_ref().map(Name::as_str),
+        input.manifest.get(),
+        input.autonomi_address.as_ref().map(Name::as_str),
+        input.installed_at.map(|time| time.0),
+        tx.now(),
+        revision.0,
+    );
+    let times = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
     let updated = tx
         .connection()
         .prepare_cached(
-            "UPDATE components SET description = ?6, author = ?7, license = ?8, manifest_json = ?9,
-               autonomi_address = ?10, revision = ?11
+            "UPDATE components SET description = ?5, author = ?6, license = ?7, manifest_json = ?8,
+               autonomi_address = ?9, revision = ?12
              WHERE component_id = ?1 AND name = ?2 AND version = ?3 AND type = ?4
-               AND installed_at = coalesce(?5, installed_at)
+               AND installed_at = coalesce(?10, installed_at)
              RETURNING installed_at, last_used",
         )?
-        .query_row(
-            (
-                input.component_id.as_str(),
-                input.name.as_str(),
-                input.version.as_str(),
-                input.r#type.as_str(),
-                input.installed_at.map(|time| time.0),
-                input.description.as_ref().map(|text| text.as_str()),
-                input.author.as_ref().map(Name::as_str),
-                input.license.as_ref().map(Name::as_str),
-                input.manifest.get(),
-                input.autonomi_address.as_ref().map(Name::as_str),
-                revision.0,
-            ),
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )
+        .query_row(values, times)
         .optional()?;
-    if let Some(times) = updated {
-        return Ok(times);
+    if let Some(updated) = updated {
+        return Ok(updated);
     }
-    let times = tx
+    let stored = tx
         .connection()
         .prepare_cached(
             "INSERT INTO components (component_id, name, version, type, description, author, license,
@@ -166,24 +167,8 @@ fn store(tx: &Tx<'_>, input: &ComponentInput, revision: Revision) -> Result<(i64
                installed_at = coalesce(?10, installed_at), revision = excluded.revision
              RETURNING installed_at, last_used",
         )?
-        .query_row(
-            (
-                input.component_id.as_str(),
-                input.name.as_str(),
-                input.version.as_str(),
-                input.r#type.as_str(),
-                input.description.as_ref().map(|text| text.as_str()),
-                input.author.as_ref().map(Name::as_str),
-                input.license.as_ref().map(Name::as_str),
-                input.manifest.get(),
-                input.autonomi_address.as_ref().map(Name::as_str),
-                input.installed_at.map(|time| time.0),
-                tx.now(),
-                revision.0,
-            ),
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )?;
-    Ok(times)
+        .query_row(values, times)?;
+    Ok(stored)
 }
 
 fn revision(reader: Reader<'_>, id: &ComponentId) -> Result<Option<Revision>> {
