@@ -59,6 +59,26 @@ fn assert_refused(answer: &HttpAnswer, status: u16, code: &str) {
     assert_eq!(answer.header("www-authenticate").is_some(), status == 401);
 }
 
+/// Who was denied, and what the admin did, stands in the log at its ordinary level; nothing else does.
+#[test]
+fn denied_and_admin_calls_leave_an_audit_line() {
+    let daemon = Daemon::start();
+    daemon.ok("preferences.set", json!(["k", 1]));
+    daemon.ok("vault.lock", json!({}));
+    let request = "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer no\r\nContent-Length: 2\r\n";
+    assert_eq!(daemon.http(request, b"{}").status, 401);
+    let log = daemon.log();
+    let lines: Vec<Value> = log
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .filter(|line: &Value| line["target"] == "audit")
+        .collect();
+    let told: Vec<_> = lines.iter().map(|line| (&line["method"], &line["outcome"])).collect();
+    assert_eq!(told, [(&json!("vault.lock"), &json!("ok")), (&json!("/"), &json!("unauthorized"))]);
+    assert_eq!(lines[0]["caller"], "owner");
+    assert!(!log.contains("Bearer"));
+}
+
 #[test]
 fn tcp_needs_the_owners_token() {
     let daemon = tcp_daemon("log = \"trace\"");

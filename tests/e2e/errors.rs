@@ -221,6 +221,22 @@ fn a_full_database_is_degraded_until_there_is_room() {
     assert_eq!(health(&daemon, "database"), (json!("ok"), json!("ok")));
 }
 
+/// Another program that holds the database's lock makes writes wait, and then refuses them with when
+/// to ask again; reads go on, and nothing is left of it once it lets go.
+#[test]
+fn another_program_that_holds_the_lock_makes_writes_unavailable() {
+    let daemon = Daemon::start();
+    daemon.ok("preferences.set", json!(["k", 1]));
+    let other = rusqlite::Connection::open(daemon.root().join("osnova.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let data = daemon.fails("unavailable", "preferences.set", json!(["k", 2]));
+    assert!(data["retryAfterMs"].as_u64() > Some(0));
+    assert_eq!(daemon.ok("preferences.get", json!(["k"]))["value"], 1);
+    other.execute_batch("ROLLBACK").unwrap();
+    daemon.ok("preferences.set", json!(["k", 3]));
+    assert_eq!(health(&daemon, "database"), (json!("ok"), json!("ok")));
+}
+
 /// Blobs stop before the disk is full, so that records and deletes still commit.
 #[test]
 fn a_nearly_full_disk_refuses_blobs_and_nothing_else() {

@@ -12,8 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use osnova_storage_core::blob::format::{
-    AnyBlob, BlobReader, ChunkSize, Codec, FileKey, FormatError, HEADER_LEN, Header, Sealer,
-    TAG_LEN,
+    AnyBlob, ChunkSize, Codec, FileKey, FormatError, HEADER_LEN, Header, Sealer, TAG_LEN,
 };
 use osnova_storage_core::vault::keys::{KeySet, MasterKey};
 use serde_json::Value;
@@ -295,31 +294,4 @@ fn the_golden_file_of_two_keys_opens_with_either() {
         let opened = AnyBlob::open(file.as_slice(), &sha256, &[&keys]).unwrap();
         assert!(read_whole(&opened).unwrap() == content);
     }
-}
-
-/// Made the golden files once; run by hand when a new one is added. Never overwrites one.
-#[test]
-#[ignore = "writes into the source tree"]
-fn make_missing_golden_files() {
-    fs::create_dir_all(golden_dir()).unwrap();
-    let write = |name: &str, file: &[u8]| {
-        let path = golden_dir().join(name);
-        if !path.exists() {
-            fs::write(path, file).unwrap();
-        }
-    };
-    for (name, len, log2, byte) in GOLDEN {
-        write(name, &seal(&golden_content(len), golden_sealer(log2, byte)));
-    }
-    let content = golden_content(100);
-    let file = tempfile::tempfile().unwrap();
-    std::os::unix::fs::FileExt::write_all_at(&file, &seal(&content, golden_sealer(16, 0x55)), 0)
-        .unwrap();
-    let opened =
-        BlobReader::open(file.try_clone().unwrap(), &Sha256::digest(&content).into(), &[&keys()])
-            .unwrap();
-    assert!(opened.rewrap(&other_keys(), &[&keys()]).unwrap());
-    let mut rewrapped = vec![0; usize::try_from(file.metadata().unwrap().len()).unwrap()];
-    std::os::unix::fs::FileExt::read_exact_at(&file, &mut rewrapped, 0).unwrap();
-    write(GOLDEN_TWO_KEYS, &rewrapped);
 }
