@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::components::Direction;
 use crate::method::{Access, Example, Visibility, methods, no_request_id};
 use crate::wire::{
-    Base64Data, BlobHash, Cursor, JsonText, Limit, Name, Timestamp, UnsignedInteger, wire_enum,
-    wire_object,
+    Base64Data, BlobHash, ComponentId, Cursor, JsonText, Limit, Name, Timestamp, UnsignedInteger,
+    wire_enum, wire_object,
 };
 
 wire_enum! {
@@ -107,9 +107,8 @@ pub struct BlobUsage {
     /// Their size on disk in bytes; for the owner only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stored_bytes: Option<UnsignedInteger>,
-    /// How many bytes the whole store may take on disk; for the owner only.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit_bytes: Option<UnsignedInteger>,
+    /// How many bytes the caller may hold; for the owner, how many the whole store may take on disk.
+    pub limit_bytes: UnsignedInteger,
 }
 
 wire_object! {
@@ -148,6 +147,26 @@ wire_object! {
     }
 }
 wire_object! {
+    /// What `blobs.delete` takes.
+    pub struct DeleteParams {
+        /// The content.
+        pub hash: BlobHash,
+        /// For the owner: drop only what this component holds of it. A component may name itself.
+        pub component_id: Option<ComponentId>,
+    }
+}
+wire_object! {
+    /// What `blobs.grant` takes.
+    pub struct GrantParams {
+        /// The content.
+        pub hash: BlobHash,
+        /// Who shall see it.
+        pub component_id: ComponentId,
+        /// Whether it stays until that component deletes it (true where left out).
+        pub pin: Option<bool>,
+    }
+}
+wire_object! {
     /// What `blobs.has` takes.
     pub struct HasParams {
         /// The contents asked for, at most 1000.
@@ -173,7 +192,16 @@ wire_object! {
     /// What `blobs.usage` takes: nothing.
     pub struct UsageParams {}
 }
-no_request_id!(PutParams, GetParams, HashParams, HasParams, ListParams, UsageParams);
+no_request_id!(
+    PutParams,
+    GetParams,
+    HashParams,
+    DeleteParams,
+    GrantParams,
+    HasParams,
+    ListParams,
+    UsageParams
+);
 
 methods! {
     "Content of any size, addressed by its SHA-256, encrypted on disk.";
@@ -291,12 +319,31 @@ methods! {
         }],
     }
 
+    /// Lets a component see a content, as if it had put it.
+    ///
+    /// It sees the name, the type and the metadata that the owner sees. What is granted counts as held by
+    /// the component; `blobs.delete` with its `componentId` takes the grant back.
+    Grant = "blobs.grant" {
+        params: GrantParams,
+        result: BlobStat,
+        access: Access::Write,
+        visibility: Visibility::Owner,
+        idempotent: true,
+        errors: [NotFound, DiskFull, IoError],
+        examples: [Example {
+            name: "a greeting for the weather",
+            params: r#"{"hash":"738e10c42fc3177b07bc6ea9c685e764abb4482c232963394fc91c4b30653745","componentId":"org.example.weather"}"#,
+            result: r#"{"hash":"738e10c42fc3177b07bc6ea9c685e764abb4482c232963394fc91c4b30653745","size":14,"contentType":"text/plain","name":"hello.txt","pinned":true,"createdAt":1764028800,"references":0,"storedSize":238,"codec":"none"}"#,
+        }],
+    }
+
     /// Deletes what the caller holds of a content, and the content where nobody else holds it.
     ///
-    /// It is a `conflict`, reason `referenced`, while a record names the content. The owner's call drops
-    /// what everyone holds of it.
+    /// It is a `conflict`, reason `referenced`, while a record that the caller may see names the content.
+    /// The owner's call drops what everyone holds of it, or, with `componentId`, only what that component
+    /// holds: so a grant is taken back.
     Delete = "blobs.delete" {
-        params: HashParams,
+        params: DeleteParams,
         result: crate::wire::Deleted,
         access: Access::Write,
         visibility: Visibility::Own,

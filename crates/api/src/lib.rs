@@ -6,6 +6,7 @@
 //! one definition. This crate does no IO and knows neither how records are stored nor how bytes
 //! reach the daemon.
 
+pub mod auth;
 pub mod blobs;
 pub mod components;
 pub mod error;
@@ -28,6 +29,7 @@ pub const NAMESPACES: &[(&str, &[MethodSpec])] = &[
     (preferences::SUMMARY, preferences::METHODS),
     (blobs::SUMMARY, blobs::METHODS),
     (vault::SUMMARY, vault::METHODS),
+    (auth::SUMMARY, auth::METHODS),
     (schema::SUMMARY, schema::METHODS),
     (status::SUMMARY, status::METHODS),
     (system::SUMMARY, system::METHODS),

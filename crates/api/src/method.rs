@@ -52,6 +52,17 @@ pub enum Access {
     Admin,
 }
 
+impl Access {
+    /// The part of a scope after the colon, where there is one.
+    pub const fn verb(self) -> Option<&'static str> {
+        match self {
+            Access::Read => Some("read"),
+            Access::Write => Some("write"),
+            Access::Public | Access::Admin => None,
+        }
+    }
+}
+
 /// Whose things a method shows, to a caller that is not the owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Visibility {
@@ -119,10 +130,8 @@ impl MethodSpec {
     /// The scope a credential needs; none where the method is public.
     pub fn scope(&self) -> Option<String> {
         match self.access {
-            Access::Public => None,
-            Access::Read => Some(format!("{}:read", self.namespace())),
-            Access::Write => Some(format!("{}:write", self.namespace())),
             Access::Admin => Some("admin".to_owned()),
+            access => access.verb().map(|verb| format!("{}:{verb}", self.namespace())),
         }
     }
 

@@ -22,7 +22,7 @@ use osnova_storage_core::clock::Clock;
 use osnova_storage_core::db::blobs::Holding;
 use osnova_storage_core::db::{components, preferences};
 use osnova_storage_core::vault::keys::MasterKey;
-use osnova_storage_core::{Caller, Store, StoreOptions};
+use osnova_storage_core::{Caller, Scopes, Store, StoreOptions};
 
 const PHRASE: &str =
     "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about";
@@ -85,7 +85,7 @@ fn fill(store: &Store) -> Result<(), Box<dyn Error>> {
         params(r#"{"key":"ui.theme","value":{ "name":"dark", "contrast":1.50 }}"#)?;
     store.db().write(64, move |tx| preferences::set(tx, &Caller::Owner, &theme))?;
 
-    let weather = Caller::Component { id: "@example/weather".parse()?, scopes: Vec::new() };
+    let weather = Caller::Component { id: "@example/weather".parse()?, scopes: Scopes::All };
     let pixels: Vec<u8> = (0..100_000_u32).map(|at| (at * 7 % 251).to_le_bytes()[0]).collect();
     put(store, &weather, &pixels, Some("image/png"))?;
     Ok(())

@@ -1,6 +1,55 @@
 //! Who calls: an argument of every operation.
 
-use osnova_storage_api::wire::ComponentId;
+use osnova_storage_api::wire::{ComponentId, Scope};
+use osnova_storage_api::{Access, MethodSpec, Visibility};
+
+/// What a component's credential may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scopes {
+    /// All that a component may, in this version and in later ones.
+    All,
+    /// What these scopes name.
+    Only(Vec<Scope>),
+}
+
+impl Scopes {
+    /// Whether they allow what the method does. Methods that are the owner's alone are not asked here.
+    fn allow(&self, spec: &MethodSpec) -> bool {
+        match (spec.access, self) {
+            (Access::Public, _) => true,
+            (Access::Admin, _) => false,
+            (Access::Read | Access::Write, Scopes::All) => true,
+            (Access::Read | Access::Write, Scopes::Only(scopes)) => {
+                scopes.iter().any(|scope| scope.allows(spec))
+            }
+        }
+    }
+
+    /// What both allow.
+    #[must_use]
+    pub fn and(&self, other: &Scopes) -> Scopes {
+        match (self, other) {
+            (Scopes::All, narrower) | (narrower, Scopes::All) => narrower.clone(),
+            (Scopes::Only(these), Scopes::Only(those)) => {
+                Scopes::Only(these.iter().filter(|scope| those.contains(scope)).cloned().collect())
+            }
+        }
+    }
+
+    /// The scopes where they are few; `None` where they are all.
+    pub fn listed(&self) -> Option<&[Scope]> {
+        match self {
+            Scopes::All => None,
+            Scopes::Only(scopes) => Some(scopes),
+        }
+    }
+}
+
+impl From<Option<Vec<Scope>>> for Scopes {
+    fn from(listed: Option<Vec<Scope>>) -> Self {
+        listed.map_or(Scopes::All, Scopes::Only)
+    }
+}
 
 /// Whoever makes a call, as the server found out; never from params.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,8 +60,8 @@ pub enum Caller {
     Component {
         /// Its id, out of its credential.
         id: ComponentId,
-        /// What it may do: `namespace:read`, `namespace:write`, `admin`.
-        scopes: Vec<String>,
+        /// What it may do.
+        scopes: Scopes,
     },
 }
 
@@ -31,11 +80,68 @@ impl Caller {
         }
     }
 
-    /// Whether the caller has this scope; the owner has all.
-    pub fn has_scope(&self, scope: &str) -> bool {
+    /// Whether the caller may call the method at all: the one place where scope and visibility are
+    /// decided. What he then sees is decided by the operation.
+    pub fn may_call(&self, spec: &MethodSpec) -> bool {
         match self {
             Caller::Owner => true,
-            Caller::Component { scopes, .. } => scopes.iter().any(|known| known == scope),
+            Caller::Component { scopes, .. } => {
+                spec.visibility != Visibility::Owner && scopes.allow(spec)
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use osnova_storage_api::all_methods;
+
+    use super::*;
+
+    fn component(scopes: Scopes) -> Caller {
+        Caller::Component { id: "org.example.weather".parse().unwrap(), scopes }
+    }
+
+    fn callable(caller: &Caller) -> Vec<&'static str> {
+        all_methods().filter(|spec| caller.may_call(spec)).map(|spec| spec.name).collect()
+    }
+
+    #[test]
+    fn a_component_calls_only_what_its_scopes_name() {
+        let scopes = ["blobs:read", "preferences:read"].map(|scope| scope.parse().unwrap());
+        // preferences are the owner's, whatever the scopes say.
+        assert_eq!(
+            callable(&component(Scopes::Only(scopes.to_vec()))),
+            [
+                "blobs.get",
+                "blobs.stat",
+                "blobs.has",
+                "blobs.list",
+                "blobs.usage",
+                "auth.whoami",
+                "rpc.discover"
+            ]
+        );
+        assert_eq!(callable(&component(Scopes::Only(Vec::new()))), ["auth.whoami", "rpc.discover"]);
+        assert_eq!(callable(&Caller::Owner).len(), all_methods().count());
+        for name in callable(&component(Scopes::All)) {
+            let spec = all_methods().find(|spec| spec.name == name).unwrap();
+            assert_ne!(
+                (spec.visibility, spec.access),
+                (Visibility::Owner, Access::Admin),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn scopes_narrow_each_other() {
+        let only =
+            |texts: &[&str]| Scopes::Only(texts.iter().map(|text| text.parse().unwrap()).collect());
+        let few = only(&["blobs:read", "blobs:write"]);
+        assert_eq!(few.and(&Scopes::All), few);
+        assert_eq!(Scopes::All.and(&few), few);
+        assert_eq!(few.and(&only(&["blobs:read", "vault:read"])), only(&["blobs:read"]));
+        assert_eq!(Scopes::All.and(&Scopes::All), Scopes::All);
     }
 }

@@ -25,6 +25,8 @@ pub enum Cause {
     BlobsIo,
     /// A blob file is missing or damaged.
     BlobDamaged,
+    /// A socket that is bound to a component could not be opened.
+    Sockets,
     /// What the last run left was cleaned up at start; nothing is wrong.
     Recovered,
 }
@@ -38,6 +40,7 @@ impl Cause {
             | Cause::DatabaseDamaged
             | Cause::WalOverLimit => "database",
             Cause::BlobsFull | Cause::BlobsIo | Cause::BlobDamaged | Cause::Recovered => "blobs",
+            Cause::Sockets => "sockets",
         }
     }
 

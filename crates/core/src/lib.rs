@@ -11,9 +11,10 @@ pub mod db;
 pub mod error;
 pub mod health;
 pub mod layout;
+pub mod names;
 pub mod store;
 pub mod vault;
 
-pub use caller::Caller;
+pub use caller::{Caller, Scopes};
 pub use error::{OpenError, StoreError};
 pub use store::{Store, StoreOptions};

@@ -111,6 +111,11 @@ impl Store {
         &self.vault
     }
 
+    /// What is wrong with the daemon, for whoever finds more.
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+
     /// Where what lies.
     pub fn layout(&self) -> &Layout {
         &self.layout
@@ -189,6 +194,7 @@ impl Store {
             service("database", None),
             service("blobs", None),
             service("vault", Some(vault.to_owned())),
+            service("sockets", None),
         ];
         let worst = services.iter().map(|service| service.status).max_by_key(|level| rank(*level));
         Status {

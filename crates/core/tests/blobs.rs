@@ -12,20 +12,33 @@ use std::thread;
 
 use common::*;
 use osnova_storage_api::blobs::{
-    BlobOrder, BlobPage, BlobUsage, HasParams, HashParams, ListParams,
+    BlobOrder, BlobPage, BlobUsage, DeleteParams, GrantParams, HasParams, HashParams, ListParams,
 };
 use osnova_storage_api::components::Direction;
 use osnova_storage_api::status::Health;
 use osnova_storage_api::wire::{BlobHash, Cursor, Limit, Timestamp};
 use osnova_storage_api::{ConflictReason, ErrorCode};
-use osnova_storage_core::blob::PutBlob;
+use osnova_storage_core::blob::{BlobLimits, PutBlob};
 use osnova_storage_core::db::blobs::{self, Holding};
 use osnova_storage_core::error::Result;
 use osnova_storage_core::vault::keys::MasterKey;
 use osnova_storage_core::{Caller, Store, StoreError};
 
+/// What a caller says of a content.
+fn said(text: &str, pinned: bool) -> Holding {
+    Holding {
+        name: Some(name(text)),
+        content_type: Some(name(&format!("text/{text}"))),
+        metadata: Some(json(&format!("{{ \"of\":\"{text}\" }}"))),
+        pinned,
+    }
+}
+
+const LIMITS: BlobLimits =
+    BlobLimits { limit_bytes: 1 << 40, component_limit_bytes: None, disk_reserve_bytes: 0 };
+
 fn usage(store: &Store, caller: &Caller) -> BlobUsage {
-    store.db().read(|reader| blobs::usage(reader, caller, 1 << 40)).unwrap()
+    store.db().read(|reader| blobs::usage(reader, caller, &LIMITS)).unwrap()
 }
 
 fn has(store: &Store, caller: &Caller, hash: &BlobHash) -> bool {
@@ -133,12 +146,6 @@ fn what_is_said_of_a_content_is_its_holders() {
     let root = Root::new();
     let store = root.open_unlocked();
     let (a, b) = (component_caller("a"), component_caller("b"));
-    let said = |text: &str, pinned| Holding {
-        name: Some(name(text)),
-        content_type: Some(name(&format!("text/{text}"))),
-        metadata: Some(json(&format!("{{ \"of\":\"{text}\" }}"))),
-        pinned,
-    };
     let by_a = put_blob_with(&store, &a, b"same", said("a", true), None).unwrap();
     root.clock.advance(10);
     let by_b = put_blob_with(&store, &b, b"same", said("b", false), None).unwrap();
@@ -259,7 +266,7 @@ fn usage_is_exact() {
     }
     let all = usage(&store, &owner());
     assert_eq!(all.count.0, rows(&store).len() as u64);
-    assert_eq!(all.limit_bytes.unwrap().0, 1 << 40);
+    assert_eq!(all.limit_bytes.0, 1 << 40);
     drop(store);
     check_whole(&root, &root.open());
 }
@@ -321,12 +328,131 @@ fn a_full_store_refuses_what_is_new() {
     put_blob(&store, &owner(), &content(2, rest - overhead)).unwrap();
     assert_eq!(usage(&store, &owner()).stored_bytes.unwrap().0, 1_000_000);
     assert_eq!(code(&put_blob(&store, &owner(), b"one more")), ErrorCode::QuotaExceeded);
-    // What is there takes no room: its put may be repeated, by another too.
+    // What is there takes no room: its put may be repeated. A component that does not hold it is
+    // refused as if it were new, or it could find out by trying what others hold.
     assert!(!put_blob(&store, &owner(), &first).unwrap().created);
-    assert!(put_blob(&store, &component_caller("a"), &first).unwrap().created);
+    let told = |content: &[u8]| {
+        let refused = put_blob(&store, &component_caller("a"), content).unwrap_err().to_api();
+        (refused.code(), refused.message)
+    };
+    assert_eq!(told(&first), told(&content(3, first.len())));
+    assert_eq!(told(&first).0, ErrorCode::QuotaExceeded);
     assert_eq!(status(&store), Health::Ok);
     delete_blob(&store, &owner(), &hash).unwrap();
     put_blob(&store, &owner(), b"one more").unwrap();
+    check_whole(&root, &store);
+}
+
+/// The store's own limit stands behind the component's: a quota is of what was put, shared or not, so
+/// that it tells nothing of what others hold.
+#[test]
+fn a_component_holds_no_more_than_its_quota() {
+    let root = Root::new();
+    let mut options = root.options();
+    options.blobs.component_limit_bytes = Some(1000);
+    let store = Store::open(options).unwrap();
+    store.unlock(master()).unwrap();
+    let (a, b) = (component_caller("a"), component_caller("b"));
+    let theirs = content(9, 300);
+    put_blob(&store, &owner(), &theirs).unwrap();
+    let mine = put_blob(&store, &a, &content(1, 800)).unwrap().hash;
+    let before = dump(&store);
+    for (what, refused) in [
+        ("new", put_blob(&store, &a, &content(2, 201))),
+        ("another's", put_blob(&store, &a, &theirs)),
+        ("larger than all", put_blob(&store, &a, &content(3, 1001))),
+    ] {
+        assert_eq!(code(&refused), ErrorCode::QuotaExceeded, "{what}");
+        assert_eq!(dump(&store), before, "{what}");
+    }
+    // To the byte; what it holds may be put again; others have a quota of their own.
+    put_blob(&store, &a, &content(2, 200)).unwrap();
+    assert_eq!(code(&put_blob(&store, &a, b"x")), ErrorCode::QuotaExceeded);
+    assert!(!put_blob(&store, &a, &content(1, 800)).unwrap().created);
+    put_blob(&store, &b, &content(1, 800)).unwrap();
+    put_blob(&store, &owner(), &content(4, 5000)).unwrap();
+    // What it deletes is free again.
+    assert!(delete_blob(&store, &a, &mine).unwrap().deleted);
+    put_blob(&store, &a, &content(5, 800)).unwrap();
+    check_whole(&root, &store);
+}
+
+/// A record that a component may not see keeps a content, but the component is told nothing of it: to
+/// it its delete looks as if the content were its own alone.
+#[test]
+fn another_s_record_keeps_a_content_and_is_not_told_of() {
+    let root = Root::new();
+    let store = root.open_unlocked();
+    let a = component_caller("a");
+    let hash = put_blob(&store, &a, b"attached").unwrap().hash;
+    execute(
+        &store,
+        "INSERT INTO blob_references (namespace, record_key, role, content_id)
+         SELECT 'messages', 'm1', 'attachment', content_id FROM blob_contents",
+    );
+    assert_eq!(stat(&store, &a, &hash).unwrap().references.0, 0);
+    assert!(delete_blob(&store, &a, &hash).unwrap().deleted);
+    assert_eq!(code(&stat(&store, &a, &hash)), ErrorCode::NotFound);
+    assert_eq!(usage(&store, &a).count.0, 0);
+    // The owner sees why it stays.
+    assert_eq!(read_blob(&store, &owner(), &hash).unwrap(), b"attached");
+    let refused = delete_blob(&store, &owner(), &hash).unwrap_err().to_api();
+    assert_eq!(refused.data.holders, Some(vec!["messages/m1".to_owned()]));
+    execute(&store, "DELETE FROM blob_references");
+    assert!(delete_blob(&store, &owner(), &hash).unwrap().deleted);
+    assert!(files(&root).is_empty());
+    check_whole(&root, &store);
+}
+
+#[test]
+fn a_grant_shows_a_content_and_is_taken_back() {
+    let root = Root::new();
+    let store = root.open_unlocked();
+    let (a, b) = (component_caller("a"), component_caller("b"));
+    let hash = put_blob_with(&store, &owner(), b"for a", said("gift", true), None).unwrap().hash;
+    let grant = |hash: BlobHash, to: &str, pin: Option<bool>| {
+        let params = GrantParams { hash, component_id: to.parse().unwrap(), pin };
+        store.db().write(64, move |tx| blobs::grant(tx, &owner(), &params))
+    };
+    let take_back = |from: &str| {
+        let params = DeleteParams { hash, component_id: Some(from.parse().unwrap()) };
+        store.blobs().delete(store.db(), &owner(), &params).unwrap().deleted
+    };
+    assert_eq!(code(&grant(sha256(b"absent"), "a", None)), ErrorCode::NotFound);
+    assert_eq!(code(&stat(&store, &a, &hash)), ErrorCode::NotFound);
+    grant(hash, "a", None).unwrap();
+    let seen = stat(&store, &a, &hash).unwrap();
+    assert_eq!((seen.name, seen.pinned), (Some(name("gift")), true));
+    assert_eq!(read_blob(&store, &a, &hash).unwrap(), b"for a");
+    assert_eq!(usage(&store, &a).bytes.0, 5);
+    assert_eq!(code(&stat(&store, &b, &hash)), ErrorCode::NotFound);
+
+    // What the component said itself stays, and a grant takes no pin away.
+    put_blob_with(&store, &a, b"for a", said("mine", true), None).unwrap();
+    grant(hash, "a", Some(false)).unwrap();
+    let seen = stat(&store, &a, &hash).unwrap();
+    assert_eq!((seen.name, seen.pinned), (Some(name("mine")), true));
+    assert_eq!(usage(&store, &a).count.0, 1);
+    check_whole(&root, &store);
+
+    // To take it back does not ask who else names the content, and takes nothing from others.
+    put_component(&store, with_blobs(component("c1"), &[("binary", hash)])).unwrap();
+    assert!(!take_back("b"));
+    assert!(take_back("a"));
+    assert!(!take_back("a"));
+    assert_eq!(code(&read_blob(&store, &a, &hash)), ErrorCode::NotFound);
+    assert_eq!(read_blob(&store, &owner(), &hash).unwrap(), b"for a");
+    check_whole(&root, &store);
+
+    // A component may name itself, and no other.
+    put_blob(&store, &b, b"of b").unwrap();
+    let of_b = |by: &Caller, whose: &str| {
+        let params =
+            DeleteParams { hash: sha256(b"of b"), component_id: Some(whose.parse().unwrap()) };
+        store.blobs().delete(store.db(), by, &params)
+    };
+    assert_eq!(code(&of_b(&a, "b")), ErrorCode::NotFound);
+    assert!(of_b(&b, "b").unwrap().deleted);
     check_whole(&root, &store);
 }
 

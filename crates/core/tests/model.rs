@@ -20,6 +20,7 @@ use osnova_storage_api::components::{
 use osnova_storage_api::preferences as preferences_wire;
 use osnova_storage_api::wire::{BlobHash, Limit, Timestamp};
 use osnova_storage_api::{ConflictReason, ErrorCode};
+use osnova_storage_core::blob::BlobLimits;
 use osnova_storage_core::db::blobs::{self, Holding};
 use osnova_storage_core::db::{components, preferences};
 use osnova_storage_core::error::Result;
@@ -623,8 +624,11 @@ impl Machine {
         assert_eq!(files, held);
         assert!(names_in(&self.root.path().join("blobs/.tmp")).is_empty());
         for (caller, by) in self.callers.iter().enumerate() {
-            let usage: blobs_wire::BlobUsage =
-                self.store().db().read(|reader| blobs::usage(reader, by, 0)).unwrap();
+            let usage: blobs_wire::BlobUsage = self
+                .store()
+                .db()
+                .read(|reader| blobs::usage(reader, by, &BlobLimits::default()))
+                .unwrap();
             let seen: Vec<u64> = (0..CONTENTS)
                 .filter(|content| self.model.sees(caller, *content))
                 .map(|content| self.contents[content].0.len() as u64)

@@ -10,6 +10,7 @@ mod binary;
 mod json_text;
 mod object;
 mod scalars;
+mod scope;
 
 pub use answers::{Accepted, Deleted};
 pub use binary::{Base64Data, BlobHash, HexError};
@@ -17,6 +18,7 @@ pub use json_text::JsonText;
 pub use object::{FieldErrors, ParamsError, Path, RawObject, Wire, WireObject, camel_case};
 pub(crate) use object::{wire_enum, wire_name, wire_object};
 pub use scalars::{
-    ComponentId, Cursor, Limit, Name, PreferenceKey, RequestId, Revision, Role, Secret, Text,
-    Timestamp, UnsignedInteger,
+    ComponentId, Cursor, Limit, Name, PreferenceKey, RequestId, Revision, Role, Secret, SocketPath,
+    Text, Timestamp, Token, TokenId, UnsignedInteger,
 };
+pub use scope::Scope;

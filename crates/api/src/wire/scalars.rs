@@ -148,6 +148,14 @@ text_type! {
     /// A position in a list, as a page's `nextCursor` gave it; opaque, valid for the same method and filter.
     pub struct Cursor, 1..=4096, |c| c.is_ascii_graphic(), "what nextCursor gave"
 }
+text_type! {
+    /// The public part of a token, by which it is listed and revoked.
+    pub struct TokenId, 1..=64, |c| c.is_ascii_alphanumeric(), "letters and digits"
+}
+text_type! {
+    /// The absolute path of a Unix socket; the system takes no longer ones.
+    pub struct SocketPath, 2..=107, |c| !c.is_control(), "printable characters"
+}
 
 /// Defines an integer with bounds.
 macro_rules! integer_type {
@@ -212,49 +220,66 @@ impl Default for Limit {
     }
 }
 
-/// A seed phrase or a master key on its way to the vault: never printed, wiped when dropped.
-#[derive(Clone)]
-pub struct Secret(Zeroizing<String>);
+/// Defines a text that is never printed, and wiped when dropped.
+macro_rules! secret_type {
+    ($(#[doc = $doc:literal])+ pub struct $Name:ident, $description:literal) => {
+        $(#[doc = $doc])+
+        #[derive(Clone)]
+        pub struct $Name(Zeroizing<String>);
 
-impl Secret {
-    /// Takes a secret text.
-    pub fn new(text: String) -> Self {
-        Self(Zeroizing::new(text))
-    }
+        impl $Name {
+            /// Takes a secret text.
+            pub fn new(text: String) -> Self {
+                Self(Zeroizing::new(text))
+            }
 
-    /// The text, for as short as possible.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
+            /// The text, for as short as possible.
+            pub fn expose(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl Serialize for $Name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $Name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer).map(Self::new)
+            }
+        }
+
+        impl fmt::Debug for $Name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("(secret)")
+            }
+        }
+
+        impl Wire for $Name {
+            fn from_wire(raw: &RawValue, path: &Path<'_>, errors: &mut FieldErrors) -> Option<Self> {
+                string_from_wire(raw, path, errors, |text| Ok(Self::new(text)))
+            }
+        }
+
+        impl JsonSchema for $Name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($Name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({ "type": "string", "description": $description })
+            }
+        }
+    };
 }
 
-impl Serialize for Secret {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
-    }
+secret_type! {
+    /// A seed phrase or a master key on its way to the vault: never printed, wiped when dropped.
+    pub struct Secret, "A BIP-39 seed phrase, or a master key as 64 hexadecimal digits."
 }
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(secret)")
-    }
-}
-
-impl Wire for Secret {
-    fn from_wire(raw: &RawValue, path: &Path<'_>, errors: &mut FieldErrors) -> Option<Self> {
-        string_from_wire(raw, path, errors, |text| Ok(Secret::new(text)))
-    }
-}
-
-impl JsonSchema for Secret {
-    fn schema_name() -> Cow<'static, str> {
-        "Secret".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "string",
-            "description": "A BIP-39 seed phrase, or a master key as 64 hexadecimal digits."
-        })
-    }
+secret_type! {
+    /// A token as it is shown to whoever is to use it: never printed, wiped when dropped.
+    pub struct Token, "A token, to be sent as `Authorization: Bearer`, or as path prefix `/t/<token>/`."
 }

@@ -19,7 +19,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use osnova_storage_api::ApiError;
-use osnova_storage_api::blobs::BlobPut;
+use osnova_storage_api::blobs::{BlobPut, DeleteParams};
 use osnova_storage_api::wire::{BlobHash, Deleted, UnsignedInteger};
 
 use crate::caller::Caller;
@@ -46,13 +46,29 @@ const KEY_SAMPLES: usize = 8;
 pub struct BlobLimits {
     /// How many bytes all contents may take on disk.
     pub limit_bytes: u64,
+    /// How many bytes of contents, as they were put, a component may hold; `None`: as the store allows.
+    pub component_limit_bytes: Option<u64>,
     /// Puts are refused where less than this is free, so that records and deletes still commit.
     pub disk_reserve_bytes: u64,
 }
 
 impl Default for BlobLimits {
     fn default() -> Self {
-        Self { limit_bytes: 10 << 30, disk_reserve_bytes: 256 << 20 }
+        Self {
+            limit_bytes: 10 << 30,
+            component_limit_bytes: Some(2 << 30),
+            disk_reserve_bytes: 256 << 20,
+        }
+    }
+}
+
+impl BlobLimits {
+    /// How many bytes of contents the caller may hold.
+    pub fn of(&self, caller: &Caller) -> u64 {
+        match (caller, self.component_limit_bytes) {
+            (Caller::Component { .. }, Some(bytes)) => bytes.min(self.limit_bytes),
+            _ => self.limit_bytes,
+        }
     }
 }
 
@@ -102,8 +118,9 @@ impl BlobStore {
         let mut source = ReserveGuard { source, store: self, until_check: 0 };
         // Whether there is room for it is decided when its hash is known: what is stored already
         // takes none, or a put whose answer was lost could not be repeated in a full store.
-        let sealed = seal_stream(&mut source, temporary.file(), keys, self.limits.limit_bytes)
-            .map_err(|error| self.seal_error(error))?;
+        let most = self.limits.of(caller);
+        let sealed = seal_stream(&mut source, temporary.file(), keys, most)
+            .map_err(|error| self.seal_error(error, caller))?;
         let written = Written {
             hash: BlobHash::new(sealed.sha256),
             size: sealed.size,
@@ -153,12 +170,12 @@ impl BlobStore {
         }
         let operation = {
             let (caller, holding) = (caller.clone(), holding.clone());
-            let limit = self.limits.limit_bytes;
+            let limits = self.limits;
             move |tx: &Tx<'_>| {
                 if lost {
                     blobs::set_stored(tx, &written)?;
                 }
-                blobs::insert(tx, &caller, &written, &holding, limit)
+                blobs::insert(tx, &caller, &written, &holding, &limits)
             }
         };
         let enter_row = || {
@@ -198,7 +215,7 @@ impl BlobStore {
         error
     }
 
-    fn seal_error(&self, error: SealError) -> StoreError {
+    fn seal_error(&self, error: SealError, caller: &Caller) -> StoreError {
         let io = |what: &str, source: io::Error| {
             if source.kind() == io::ErrorKind::StorageFull {
                 self.noted_file_error(StoreError::DiskFull(what.to_owned()))
@@ -210,7 +227,7 @@ impl BlobStore {
             SealError::Source(source) => io("reading the content", source),
             SealError::Output(source) => self.noted_file_error(io("writing a blob file", source)),
             SealError::System(source) => io("sealing", source),
-            SealError::TooLarge { .. } => blobs::store_is_full(),
+            SealError::TooLarge { .. } => blobs::over_limit(caller, &self.limits),
         }
     }
 
@@ -301,17 +318,18 @@ impl BlobStore {
         Ok(found)
     }
 
-    /// Drops what the caller holds of a content, and the content where nobody holds it then.
+    /// Drops what the caller holds of a content, and the content where nobody holds or names it then.
     ///
     /// # Errors
-    /// `conflict`, reason `referenced`, while a record names it.
-    pub fn delete(&self, db: &Database, caller: &Caller, hash: &BlobHash) -> Result<Deleted> {
-        let _lock = self.locks.lock(*hash);
-        let (by, what) = (caller.clone(), *hash);
+    /// See [`blobs::remove`].
+    pub fn delete(&self, db: &Database, caller: &Caller, params: &DeleteParams) -> Result<Deleted> {
+        let hash = params.hash;
+        let _lock = self.locks.lock(hash);
+        let (by, what) = (caller.clone(), params.clone());
         let removal = db.write(ROW_WEIGHT, move |tx| blobs::remove(tx, &by, &what))?;
         if removal.unlink
-            && self.unlink(hash)
-            && let Err(error) = self.strike(db, vec![*hash])
+            && self.unlink(&hash)
+            && let Err(error) = self.strike(db, vec![hash])
         {
             // The content is gone all the same; the next start strikes it off.
             tracing::debug!(%error, "a removed file is not struck off");

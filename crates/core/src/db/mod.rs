@@ -4,6 +4,7 @@
 //! readers, another thread checkpoints ([`checkpoint`]). Each table has a module with its SQL and its
 //! operations, which know neither who runs them nor when they are committed.
 
+pub mod auth;
 pub mod blobs;
 mod checkpoint;
 mod columns;

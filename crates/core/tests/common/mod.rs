@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use osnova_storage_api::blobs::{BlobPut, BlobStat, HashParams};
+use osnova_storage_api::blobs::{BlobPut, BlobStat, DeleteParams, HashParams};
 use osnova_storage_api::components::{self as wire, Component, ComponentInput, ComponentType};
 use osnova_storage_api::preferences::{self as prefs_wire, Preference};
 use osnova_storage_api::status::Health;
@@ -20,7 +20,7 @@ use osnova_storage_core::db::blobs::Holding;
 use osnova_storage_core::db::{blobs, components, preferences};
 use osnova_storage_core::error::Result;
 use osnova_storage_core::vault::keys::MasterKey;
-use osnova_storage_core::{Caller, OpenError, Store, StoreError, StoreOptions};
+use osnova_storage_core::{Caller, OpenError, Scopes, Store, StoreError, StoreOptions};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
@@ -109,7 +109,7 @@ pub(crate) fn owner() -> Caller {
 }
 
 pub(crate) fn component_caller(id: &str) -> Caller {
-    Caller::Component { id: id.parse().unwrap(), scopes: Vec::new() }
+    Caller::Component { id: id.parse().unwrap(), scopes: Scopes::All }
 }
 
 pub(crate) fn code<T>(result: &Result<T>) -> ErrorCode {
@@ -315,7 +315,7 @@ pub(crate) fn read_blob(store: &Store, caller: &Caller, hash: &BlobHash) -> Resu
 }
 
 pub(crate) fn delete_blob(store: &Store, caller: &Caller, hash: &BlobHash) -> Result<Deleted> {
-    store.blobs().delete(store.db(), caller, hash)
+    store.blobs().delete(store.db(), caller, &DeleteParams { hash: *hash, component_id: None })
 }
 
 pub(crate) fn stat(store: &Store, caller: &Caller, hash: &BlobHash) -> Result<BlobStat> {

@@ -9,7 +9,9 @@ mod list;
 
 use std::collections::BTreeMap;
 
-use osnova_storage_api::blobs::{BlobStat, BlobUsage, BlobsPresent, HasParams, HashParams};
+use osnova_storage_api::blobs::{
+    BlobStat, BlobUsage, BlobsPresent, DeleteParams, GrantParams, HasParams, HashParams,
+};
 use osnova_storage_api::wire::{
     BlobHash, Deleted, JsonText, Name, Role, Timestamp, UnsignedInteger,
 };
@@ -20,7 +22,8 @@ pub use list::list;
 
 use super::columns;
 use super::tx::{Reader, Tx};
-use crate::caller::Caller;
+use crate::blob::BlobLimits;
+use crate::caller::{Caller, Scopes};
 use crate::error::{Result, StoreError};
 
 /// What the owner sees of a content: all there are. Name and type are the owner's own where he holds
@@ -136,7 +139,7 @@ fn visible_content(reader: Reader<'_>, caller: &Caller, hash: &BlobHash) -> Resu
 ///
 /// # Errors
 /// Where the database can't be read.
-pub fn usage(reader: Reader<'_>, caller: &Caller, limit_bytes: u64) -> Result<BlobUsage> {
+pub fn usage(reader: Reader<'_>, caller: &Caller, limits: &BlobLimits) -> Result<BlobUsage> {
     let (what, holder) = match caller {
         Caller::Owner => ("contents", ""),
         Caller::Component { id, .. } => ("held", id.as_str()),
@@ -147,7 +150,7 @@ pub fn usage(reader: Reader<'_>, caller: &Caller, limit_bytes: u64) -> Result<Bl
         count: UnsignedInteger(total.count),
         bytes: UnsignedInteger(total.bytes),
         stored_bytes: for_owner(total.stored_bytes),
-        limit_bytes: for_owner(limit_bytes),
+        limit_bytes: UnsignedInteger(limits.of(caller)),
     })
 }
 
@@ -225,25 +228,34 @@ pub(crate) fn is_stored(reader: Reader<'_>, hash: &BlobHash) -> Result<bool> {
 /// holder of it. True where the caller did not hold it before.
 ///
 /// # Errors
-/// `quota_exceeded` where the store would pass its limit.
+/// `quota_exceeded` where the store would pass its limit, or the component its own. A component is told
+/// so whether another holds the content or not, or it could find out what others hold by trying.
 pub(crate) fn insert(
     tx: &Tx<'_>,
     caller: &Caller,
     written: &Written,
     holding: &Holding,
-    limit_bytes: u64,
+    limits: &BlobLimits,
 ) -> Result<bool> {
     let known: Option<(i64, u64)> = tx
         .connection()
         .prepare_cached("SELECT content_id, stored_size FROM blob_contents WHERE hash = ?1")?
         .query_row([written.hash.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
+    let held = match known {
+        Some((content_id, _)) => is_held(tx, content_id, caller)?,
+        None => false,
+    };
+    if known.is_none() || (!caller.is_owner() && !held) {
+        let stored = stored_bytes(tx.reader())?.saturating_add(written.stored_size);
+        let holds = total(tx.reader(), "held", caller.holder())?.bytes.saturating_add(written.size);
+        if stored > limits.limit_bytes || (!caller.is_owner() && holds > limits.of(caller)) {
+            return Err(over_limit(caller, limits));
+        }
+    }
     let (content_id, stored_size) = match known {
         Some(known) => known,
         None => {
-            if stored_bytes(tx.reader())?.saturating_add(written.stored_size) > limit_bytes {
-                return Err(store_is_full());
-            }
             add_to_total(tx, ("contents", ""), 1, written.size, written.stored_size)?;
             tx.connection()
                 .prepare_cached("DELETE FROM blob_unlinks WHERE hash = ?1")?
@@ -267,12 +279,6 @@ pub(crate) fn insert(
             (content_id, written.stored_size)
         }
     };
-    let held: bool = tx
-        .connection()
-        .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM blob_holders WHERE content_id = ?1 AND holder = ?2)",
-        )?
-        .query_row((content_id, caller.holder()), |row| row.get(0))?;
     hold(tx, caller, content_id, &written.hash, holding)?;
     if !held {
         add_to_total(tx, ("held", caller.holder()), 1, written.size, stored_size)?;
@@ -302,12 +308,28 @@ pub(crate) fn set_stored(tx: &Tx<'_>, written: &Written) -> Result<()> {
     Ok(())
 }
 
-/// The refusal of a put that would take the store past its limit.
-pub(crate) fn store_is_full() -> StoreError {
-    StoreError::Refused(ApiError::new(
-        ErrorCode::QuotaExceeded,
-        "the blob store is full: delete blobs, or raise blobs.limit_bytes",
-    ))
+/// Whether the caller holds a content.
+fn is_held(tx: &Tx<'_>, content_id: i64, caller: &Caller) -> Result<bool> {
+    let held = tx
+        .connection()
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM blob_holders WHERE content_id = ?1 AND holder = ?2)",
+        )?
+        .query_row((content_id, caller.holder()), |row| row.get(0))?;
+    Ok(held)
+}
+
+/// The refusal of a put that would take the store, or the component, past its limit.
+pub(crate) fn over_limit(caller: &Caller, limits: &BlobLimits) -> StoreError {
+    let message = match caller {
+        Caller::Owner => {
+            "the blob store is full: delete blobs, or raise blobs.limit_bytes".to_owned()
+        }
+        Caller::Component { .. } => {
+            format!("a component may hold {} bytes, as the store allows", limits.of(caller))
+        }
+    };
+    StoreError::Refused(ApiError::new(ErrorCode::QuotaExceeded, message))
 }
 
 fn hold(
@@ -348,17 +370,28 @@ pub fn pin(tx: &Tx<'_>, caller: &Caller, params: &HashParams) -> Result<BlobStat
     if set_pinned(tx, caller, &params.hash, true)? == 0 {
         let content_id =
             visible_content(tx.reader(), caller, &params.hash)?.ok_or_else(not_found)?;
-        let holding = Holding {
-            name: before.name,
-            content_type: before.content_type,
-            metadata: before.metadata,
-            pinned: true,
-        };
-        hold(tx, caller, content_id, &params.hash, &holding)?;
-        let stored_size = before.stored_size.map_or(0, |size| size.0);
-        add_to_total(tx, ("held", caller.holder()), 1, before.size.0, stored_size)?;
+        hold_as_seen(tx, caller, content_id, before, true)?;
     }
     stat(tx.reader(), caller, params)
+}
+
+/// Makes someone a holder of what he did not hold, as the owner saw it before.
+fn hold_as_seen(
+    tx: &Tx<'_>,
+    holder: &Caller,
+    content_id: i64,
+    seen: BlobStat,
+    pinned: bool,
+) -> Result<()> {
+    let holding = Holding {
+        name: seen.name,
+        content_type: seen.content_type,
+        metadata: seen.metadata,
+        pinned,
+    };
+    hold(tx, holder, content_id, &seen.hash, &holding)?;
+    let stored_size = seen.stored_size.map_or(0, |size| size.0);
+    add_to_total(tx, ("held", holder.holder()), 1, seen.size.0, stored_size)
 }
 
 /// Takes the caller's pin off a content.
@@ -378,6 +411,27 @@ fn set_pinned(tx: &Tx<'_>, caller: &Caller, hash: &BlobHash, pinned: bool) -> Re
     Ok(changed)
 }
 
+/// Makes a component a holder of a content: it sees what the owner sees of it.
+///
+/// # Errors
+/// `not_found`.
+pub fn grant(tx: &Tx<'_>, caller: &Caller, params: &GrantParams) -> Result<BlobStat> {
+    let asked = HashParams { hash: params.hash };
+    let seen = stat(tx.reader(), caller, &asked)?;
+    let content_id = visible_content(tx.reader(), caller, &params.hash)?.ok_or_else(not_found)?;
+    let component = Caller::Component { id: params.component_id.clone(), scopes: Scopes::All };
+    let pinned = params.pin.unwrap_or(true);
+    if is_held(tx, content_id, &component)? {
+        // What the component said of it itself stays; a grant takes nothing away.
+        if pinned {
+            set_pinned(tx, &component, &params.hash, true)?;
+        }
+    } else {
+        hold_as_seen(tx, &component, content_id, seen, pinned)?;
+    }
+    stat(tx.reader(), caller, &asked)
+}
+
 /// What is left to do after [`remove`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Removal {
@@ -387,16 +441,26 @@ pub(crate) struct Removal {
     pub(crate) unlink: bool,
 }
 
-/// Drops what the caller holds of a content (for the owner: what everyone holds), and its row where
-/// nobody holds it then.
+/// Drops what the caller holds of a content, and its row where nobody holds it and no record names it
+/// then. For the owner: what everyone holds, or only the component he names.
 ///
 /// # Errors
-/// `conflict`, reason `referenced`, while a record names it.
-pub(crate) fn remove(tx: &Tx<'_>, caller: &Caller, hash: &BlobHash) -> Result<Removal> {
-    let Some(content_id) = visible_content(tx.reader(), caller, hash)? else {
-        return Ok(Removal { answer: Deleted { deleted: false }, unlink: false });
+/// `conflict`, reason `referenced`, while a record that the caller may see names it; another's record
+/// keeps the content, and nothing is said of it. `not_found` where a component names another.
+pub(crate) fn remove(tx: &Tx<'_>, caller: &Caller, params: &DeleteParams) -> Result<Removal> {
+    let whose = match (caller, &params.component_id) {
+        (Caller::Owner, None) => None,
+        (Caller::Owner, Some(id)) => Some(id.as_str()),
+        (Caller::Component { id, .. }, Some(named)) if named != id => return Err(not_found()),
+        (Caller::Component { id, .. }, _) => Some(id.as_str()),
     };
-    let holders = naming_records(tx, caller, content_id)?;
+    let nothing = Removal { answer: Deleted { deleted: false }, unlink: false };
+    let Some(content_id) = visible_content(tx.reader(), caller, &params.hash)? else {
+        return Ok(nothing);
+    };
+    // To take back a grant takes nothing from the records that name the content.
+    let is_grant = caller.is_owner() && whose.is_some();
+    let holders = if is_grant { Vec::new() } else { naming_records(tx, caller, content_id)? };
     if !holders.is_empty() {
         let mut error =
             ApiError::conflict(ConflictReason::Referenced, "records still name this content");
@@ -410,39 +474,45 @@ pub(crate) fn remove(tx: &Tx<'_>, caller: &Caller, hash: &BlobHash) -> Result<Re
     let dropped: Vec<String> = tx
         .connection()
         .prepare_cached(
-            "DELETE FROM blob_holders WHERE content_id = ?1 AND (?2 OR holder = ?3) RETURNING holder",
+            "DELETE FROM blob_holders WHERE content_id = ?1 AND (?2 IS NULL OR holder = ?2)
+             RETURNING holder",
         )?
-        .query_map((content_id, caller.is_owner(), caller.holder()), |row| row.get(0))?
+        .query_map((content_id, whose), |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
     for holder in &dropped {
         add_to_total(tx, ("held", holder), -1, size, stored_size)?;
     }
-    let held: bool = tx
+    if dropped.is_empty() && whose.is_some() {
+        return Ok(nothing);
+    }
+    let kept: bool = tx
         .connection()
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM blob_holders WHERE content_id = ?1)")?
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM blob_holders WHERE content_id = ?1)
+                 OR EXISTS (SELECT 1 FROM blob_references WHERE content_id = ?1)",
+        )?
         .query_row([content_id], |row| row.get(0))?;
-    if !held {
+    if !kept {
         tx.connection()
             .prepare_cached("INSERT OR IGNORE INTO blob_unlinks (hash) VALUES (?1)")?
-            .execute([hash.as_bytes()])?;
+            .execute([params.hash.as_bytes()])?;
         tx.connection()
             .prepare_cached("DELETE FROM blob_contents WHERE content_id = ?1")?
             .execute([content_id])?;
         add_to_total(tx, ("contents", ""), -1, size, stored_size)?;
     }
-    Ok(Removal { answer: Deleted { deleted: true }, unlink: !held })
+    Ok(Removal { answer: Deleted { deleted: true }, unlink: !kept })
 }
 
-/// The records that name a content, as far as the caller may see them. One that he may not see still
-/// holds the content, under no name.
+/// The records that name a content, as far as the caller may see them.
 fn naming_records(tx: &Tx<'_>, caller: &Caller, content_id: i64) -> Result<Vec<String>> {
     let mut statement = tx.connection().prepare_cached(
-        "SELECT DISTINCT namespace, record_key FROM blob_references WHERE content_id = ?1 LIMIT 100",
+        "SELECT DISTINCT namespace, record_key FROM blob_references
+         WHERE content_id = ?1 AND (?2 OR namespace IN ('components', 'applications')) LIMIT 100",
     )?;
-    let rows = statement.query_map([content_id], |row| {
+    let rows = statement.query_map((content_id, caller.is_owner()), |row| {
         let (namespace, key): (String, String) = (row.get(0)?, row.get(1)?);
-        let shared = matches!(namespace.as_str(), "components" | "applications");
-        Ok(if caller.is_owner() || shared { format!("{namespace}/{key}") } else { namespace })
+        Ok(format!("{namespace}/{key}"))
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }

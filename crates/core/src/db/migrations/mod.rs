@@ -35,6 +35,11 @@ pub const MIGRATIONS: &[Migration] = &[
         description: "Request answers pruned in order",
         sql: include_str!("0004_request_answers_in_order.sql"),
     },
+    Migration {
+        version: 5,
+        description: "Tokens and sockets of components",
+        sql: include_str!("0005_access.sql"),
+    },
 ];
 
 /// The version that this program brings a database to.
@@ -246,7 +251,7 @@ mod tests {
                  INSERT INTO user_preferences VALUES ('k','1',9);",
             )
             .unwrap();
-        assert_eq!(migrate(&mut connection, latest(), 2).unwrap(), [2, 3, 4]);
+        assert_eq!(migrate(&mut connection, latest(), 2).unwrap(), [2, 3, 4, 5]);
         let order: Vec<String> = connection
             .prepare("SELECT component_id FROM components WHERE revision = 1 AND last_used_seq IS NOT NULL ORDER BY last_used_seq DESC")
             .unwrap()
