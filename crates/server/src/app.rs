@@ -1,12 +1,16 @@
-//! What every call can reach: the store, the methods, the limits, and the switch that stops it all.
+//! What every call can reach: the store, the methods, the gate, the limits, and the switch that stops
+//! it all.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use osnova_storage_core::Store;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
 
-use crate::access::Gate;
-use crate::config::Limits;
+use crate::access::{Gate, Meter, UnlockGuard};
+use crate::config::{Config, Limits};
+use crate::listen::ComponentSockets;
 use crate::rpc::Registry;
 
 /// The running daemon.
@@ -15,16 +19,53 @@ pub(crate) struct App {
     pub(crate) registry: Registry,
     pub(crate) gate: Gate,
     pub(crate) limits: Limits,
-    /// One permit for each blob stream that may be open.
-    pub(crate) streams: Arc<Semaphore>,
-    /// True once the daemon is to stop.
-    pub(crate) stopping: watch::Sender<bool>,
+    /// All calls that run or wait.
+    pub(crate) calls: Arc<Meter>,
+    /// All blob streams that are open.
+    pub(crate) streams: Arc<Meter>,
+    /// The pauses after wrong keys.
+    pub(crate) unlock: UnlockGuard,
+    /// The sockets that are bound to components.
+    pub(crate) sockets: ComponentSockets,
+    /// The folder in which they lie, where their paths were not given.
+    pub(crate) socket_folder: PathBuf,
+    /// WebSockets and their calls, which a clean stop waits for.
+    pub(crate) tasks: TaskTracker,
+    stopping: watch::Sender<bool>,
 }
 
 impl App {
+    /// The daemon, as it is when it starts.
+    pub(crate) fn new(
+        store: Arc<Store>,
+        registry: Registry,
+        gate: Gate,
+        config: &Config,
+        sockets: ComponentSockets,
+    ) -> Self {
+        Self {
+            store,
+            registry,
+            gate,
+            limits: config.limits,
+            calls: Meter::new(config.limits.calls),
+            streams: Meter::new(config.limits.streams),
+            unlock: UnlockGuard::new(config.unlock_backoff),
+            sockets,
+            socket_folder: config.component_sockets.clone(),
+            tasks: TaskTracker::new(),
+            stopping: watch::Sender::new(false),
+        }
+    }
+
     /// Has the daemon stop.
     pub(crate) fn stop(&self) {
         self.stopping.send_replace(true);
+    }
+
+    /// Whether the daemon is to stop.
+    pub(crate) fn is_stopping(&self) -> bool {
+        *self.stopping.borrow()
     }
 
     /// Resolves when the daemon is to stop.

@@ -26,7 +26,8 @@ pub struct Flags {
     /// Keep everything in this folder.
     #[arg(long, env = "OSNOVA_STORAGE_DATA_ROOT", value_name = "DIR")]
     pub data_root: Option<PathBuf>,
-    /// Listen here: unix:PATH or tcp:127.0.0.1:PORT; may be given more than once.
+    /// Listen here: unix:PATH (the owner), component:PATH (a token is always needed) or
+    /// tcp:127.0.0.1:PORT; may be given more than once.
     #[arg(long, env = "OSNOVA_STORAGE_LISTEN", value_name = "ENDPOINT", value_delimiter = ',')]
     pub listen: Vec<Endpoint>,
     /// Read the seed phrase or the master key from this file.
@@ -46,12 +47,14 @@ pub struct Flags {
     pub log: Option<String>,
 }
 
-/// Where to listen, or to connect.
+/// Where to listen.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub enum Endpoint {
-    /// A Unix socket at this path.
+    /// A Unix socket at this path, for the owner: whoever has the daemon's uid.
     Unix(PathBuf),
+    /// A Unix socket at this path, for components: a token is always needed.
+    Component(PathBuf),
     /// A TCP address.
     Tcp(SocketAddr),
 }
@@ -62,11 +65,12 @@ impl FromStr for Endpoint {
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once(':') {
             Some(("unix", path)) if !path.is_empty() => Ok(Endpoint::Unix(path.into())),
+            Some(("component", path)) if !path.is_empty() => Ok(Endpoint::Component(path.into())),
             Some(("tcp", address)) => address
                 .parse()
                 .map(Endpoint::Tcp)
                 .map_err(|_| format!("{address:?} is not ADDRESS:PORT, such as 127.0.0.1:7117")),
-            _ => Err("must be unix:PATH or tcp:ADDRESS:PORT".to_owned()),
+            _ => Err("must be unix:PATH, component:PATH or tcp:ADDRESS:PORT".to_owned()),
         }
     }
 }
@@ -100,6 +104,9 @@ struct AccessSection {
     allowed_origins: Option<Vec<String>>,
     dangerously_allow_remote_tcp: Option<bool>,
     allowed_hosts: Option<Vec<String>>,
+    socket_group: Option<String>,
+    unlock_backoff_ms: Option<u64>,
+    unlock_backoff_limit_ms: Option<u64>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -117,6 +124,7 @@ struct DatabaseSection {
 #[serde(deny_unknown_fields, default)]
 struct BlobsSection {
     limit_bytes: Option<u64>,
+    component_limit_bytes: Option<u64>,
     disk_reserve_bytes: Option<u64>,
 }
 
@@ -125,12 +133,19 @@ struct BlobsSection {
 struct LimitsSection {
     request_bytes: Option<usize>,
     response_bytes: Option<usize>,
-    batch_calls: Option<u32>,
-    connections: Option<u32>,
+    batch_calls: Option<usize>,
+    connections: Option<usize>,
+    connections_per_component: Option<usize>,
+    calls: Option<usize>,
+    calls_per_component: Option<usize>,
     streams: Option<usize>,
+    streams_per_component: Option<usize>,
+    header_timeout_ms: Option<u64>,
+    idle_timeout_ms: Option<u64>,
+    stall_timeout_ms: Option<u64>,
 }
 
-/// The limits on requests.
+/// The limits on requests and connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// The largest JSON-RPC request, in bytes.
@@ -138,11 +153,26 @@ pub struct Limits {
     /// The largest JSON-RPC answer, in bytes.
     pub response_bytes: usize,
     /// The most calls in a batch.
-    pub batch_calls: u32,
-    /// The most connections at a time.
-    pub connections: u32,
+    pub batch_calls: usize,
+    /// The most connections of an endpoint at a time.
+    pub connections: usize,
+    /// The most connections of a component at a time, over all endpoints.
+    pub connections_per_component: usize,
+    /// The most calls that run or wait at a time.
+    pub calls: usize,
+    /// The most of them that are a component's.
+    pub calls_per_component: usize,
     /// The most blob streams at a time.
     pub streams: usize,
+    /// The most of them that are a component's.
+    pub streams_per_component: usize,
+    /// How long the head of a request may take to arrive, from its first byte; and the first head of a
+    /// connection, from its start.
+    pub header_timeout: Duration,
+    /// How long a connection may lie idle between requests; a WebSocket is asked for a sign of life.
+    pub idle_timeout: Duration,
+    /// How long a body, or a client that is to take an answer, may stand still.
+    pub stall_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -152,8 +182,30 @@ impl Default for Limits {
             response_bytes: 16 << 20,
             batch_calls: 1000,
             connections: 1024,
+            connections_per_component: 256,
+            calls: 8192,
+            calls_per_component: 1024,
             streams: 64,
+            streams_per_component: 16,
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(300),
+            stall_timeout: Duration::from_secs(60),
         }
+    }
+}
+
+/// The pauses after failed attempts to unlock the vault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnlockBackoff {
+    /// The pause after the first attempts that failed; each further failure doubles it.
+    pub pause: Duration,
+    /// The longest pause.
+    pub limit: Duration,
+}
+
+impl Default for UnlockBackoff {
+    fn default() -> Self {
+        Self { pause: Duration::from_secs(1), limit: Duration::from_secs(300) }
     }
 }
 
@@ -181,8 +233,14 @@ pub struct Config {
     pub exit_with_parent: bool,
     /// What to log.
     pub log: String,
-    /// The limits on requests.
+    /// The limits on requests and connections.
     pub limits: Limits,
+    /// The pauses after failed attempts to unlock the vault.
+    pub unlock_backoff: UnlockBackoff,
+    /// The group that may reach the sockets for components.
+    pub socket_group: Option<String>,
+    /// The folder in which each component's socket gets a folder of its own.
+    pub component_sockets: PathBuf,
     /// Origins whose pages may call.
     pub allowed_origins: Vec<String>,
     /// What `Host` may be on TCP, beside the names of this machine.
@@ -223,9 +281,11 @@ impl Config {
             })?;
         let mut listen =
             if flags.listen.is_empty() { file.listen.unwrap_or_default() } else { flags.listen };
+        let is_default = Some(&root) == default_root.as_ref();
+        let sockets = default_sockets(&root, is_default, environment);
         if listen.is_empty() {
-            let is_default = Some(&root) == default_root.as_ref();
-            listen.push(Endpoint::Unix(default_socket(&root, is_default, environment)));
+            listen.push(Endpoint::Unix(sockets.join("storage.sock")));
+            listen.push(Endpoint::Component(sockets.join("component.sock")));
         }
         let remote = file.access.dangerously_allow_remote_tcp.unwrap_or(false);
         check_endpoints(&listen, remote)?;
@@ -250,14 +310,38 @@ impl Config {
         };
         store.blobs = BlobLimits {
             limit_bytes: file.blobs.limit_bytes.unwrap_or(blobs.limit_bytes),
+            component_limit_bytes: file
+                .blobs
+                .component_limit_bytes
+                .map_or(blobs.component_limit_bytes, |bytes| {
+                    Some(bytes).filter(|bytes| *bytes > 0)
+                }),
             disk_reserve_bytes: file.blobs.disk_reserve_bytes.unwrap_or(blobs.disk_reserve_bytes),
         };
+        let asked = &file.limits;
+        let millis = |asked: Option<u64>, default| asked.map_or(default, Duration::from_millis);
         let limits = Limits {
-            request_bytes: file.limits.request_bytes.unwrap_or(defaults.request_bytes),
-            response_bytes: file.limits.response_bytes.unwrap_or(defaults.response_bytes),
-            batch_calls: file.limits.batch_calls.unwrap_or(defaults.batch_calls),
-            connections: file.limits.connections.unwrap_or(defaults.connections),
-            streams: file.limits.streams.unwrap_or(defaults.streams),
+            request_bytes: asked.request_bytes.unwrap_or(defaults.request_bytes),
+            response_bytes: asked.response_bytes.unwrap_or(defaults.response_bytes),
+            batch_calls: asked.batch_calls.unwrap_or(defaults.batch_calls),
+            connections: asked.connections.unwrap_or(defaults.connections),
+            connections_per_component: asked
+                .connections_per_component
+                .unwrap_or(defaults.connections_per_component),
+            calls: asked.calls.unwrap_or(defaults.calls),
+            calls_per_component: asked.calls_per_component.unwrap_or(defaults.calls_per_component),
+            streams: asked.streams.unwrap_or(defaults.streams),
+            streams_per_component: asked
+                .streams_per_component
+                .unwrap_or(defaults.streams_per_component),
+            header_timeout: millis(asked.header_timeout_ms, defaults.header_timeout),
+            idle_timeout: millis(asked.idle_timeout_ms, defaults.idle_timeout),
+            stall_timeout: millis(asked.stall_timeout_ms, defaults.stall_timeout),
+        };
+        let backoff = UnlockBackoff::default();
+        let unlock_backoff = UnlockBackoff {
+            pause: millis(file.access.unlock_backoff_ms, backoff.pause),
+            limit: millis(file.access.unlock_backoff_limit_ms, backoff.limit),
         };
         check_limits(&store.database, &limits)?;
         Ok(Self {
@@ -270,6 +354,9 @@ impl Config {
             exit_with_parent: flags.exit_with_parent,
             log: flags.log.or(file.log).unwrap_or_else(|| "info".to_owned()),
             limits,
+            unlock_backoff,
+            socket_group: file.access.socket_group.filter(|group| !group.is_empty()),
+            component_sockets: sockets.join("components"),
             allowed_origins: file.access.allowed_origins.unwrap_or_default(),
             allowed_hosts: file.access.allowed_hosts.unwrap_or_default(),
             shutdown_grace: file.shutdown_grace_ms.map_or(SHUTDOWN_GRACE, Duration::from_millis),
@@ -310,8 +397,20 @@ fn check_endpoints(listen: &[Endpoint], remote: bool) -> Result<(), ConfigError>
 
 /// Refuses limits that no call could ever keep to.
 fn check_limits(database: &DatabaseOptions, limits: &Limits) -> Result<(), ConfigError> {
-    let why = if limits.connections == 0 {
-        "limits.connections must be at least 1"
+    let least = [
+        (limits.connections, "limits.connections must be at least 1"),
+        (limits.calls, "limits.calls must be at least 1"),
+        (limits.batch_calls, "limits.batch_calls must be at least 1"),
+    ];
+    let timeouts = [
+        (limits.header_timeout, "limits.header_timeout_ms must be at least 1"),
+        (limits.idle_timeout, "limits.idle_timeout_ms must be at least 1"),
+        (limits.stall_timeout, "limits.stall_timeout_ms must be at least 1"),
+    ];
+    let why = if let Some((_, why)) = least.iter().find(|(limit, _)| *limit == 0) {
+        *why
+    } else if let Some((_, why)) = timeouts.iter().find(|(timeout, _)| timeout.is_zero()) {
+        *why
     } else if database.limit_bytes.is_some_and(|bytes| bytes < MIN_DATABASE_BYTES) {
         "database.limit_bytes must be 0, or at least 1048576"
     } else {
@@ -333,15 +432,15 @@ fn default_data_root(environment: &dyn Fn(&str) -> Option<PathBuf>) -> Option<Pa
     Some(base.join("osnova"))
 }
 
-/// The socket that clients look for first.
-fn default_socket(
+/// The folder of the sockets that clients look for first.
+fn default_sockets(
     root: &Path,
     is_default: bool,
     environment: &dyn Fn(&str) -> Option<PathBuf>,
 ) -> PathBuf {
     match environment("XDG_RUNTIME_DIR").filter(|path| is_default && path.is_absolute()) {
-        Some(runtime) => runtime.join("osnova").join("storage.sock"),
-        None => root.join("run").join("storage.sock"),
+        Some(runtime) => runtime.join("osnova"),
+        None => root.join("run"),
     }
 }
 
@@ -394,6 +493,8 @@ mod tests {
         let configured = load(&["--data-root", "/d"], Some(&on)).unwrap();
         let default = load(&["--data-root", "/d"], None).unwrap();
         assert_eq!(configured.limits, default.limits);
+        assert_eq!(configured.unlock_backoff, default.unlock_backoff);
+        assert_eq!(configured.socket_group, default.socket_group);
         assert_eq!(configured.shutdown_grace, default.shutdown_grace);
         let told = |config: &Config| {
             format!("{:?} {:?} {}", config.store.database, config.store.blobs, config.log)
@@ -408,10 +509,16 @@ mod tests {
         assert_eq!(config.store.root, Path::new("/from/flag"));
         assert_eq!(config.log, "debug");
         assert_eq!(config.store.blobs.limit_bytes, 7);
-        assert_eq!(config.listen, [Endpoint::Unix("/from/flag/run/storage.sock".into())]);
+        let sockets = |folder: &Path| {
+            let owner = Endpoint::Unix(folder.join("storage.sock"));
+            [owner, Endpoint::Component(folder.join("component.sock"))]
+        };
+        assert_eq!(config.listen, sockets(Path::new("/from/flag/run")));
+        assert_eq!(config.component_sockets, Path::new("/from/flag/run/components"));
         let config = load(&[], None).unwrap();
         assert_eq!(config.store.root, Path::new("/home/user/.local/share/osnova"));
-        assert_eq!(config.listen, [Endpoint::Unix("/run/user/1000/osnova/storage.sock".into())]);
+        assert_eq!(config.listen, sockets(Path::new("/run/user/1000/osnova")));
+        assert_eq!(config.component_sockets, Path::new("/run/user/1000/osnova/components"));
     }
 
     #[test]

@@ -3,17 +3,22 @@
 //! A page can send requests to localhost; its browser says where they come from in `Origin`, so any
 //! request with an `Origin` that is not listed is refused, `null` too. By DNS rebinding a page can
 //! make itself the same origin; its `Host` then names its own domain, so on TCP only names of this
-//! machine are taken.
+//! machine are taken. Pages of a listed origin are told so by CORS (the Fetch standard, section 3.3),
+//! without which their browser would not show them an answer.
 
-use http::HeaderMap;
-use http::header::{HOST, ORIGIN};
+use http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, HOST,
+    ORIGIN, VARY,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use osnova_storage_api::{ApiError, ErrorCode};
 
 use super::Peer;
 
 /// Checks a request's `Origin` and `Host`.
 pub(super) fn check(
-    peer: Peer,
+    peer: &Peer,
     headers: &HeaderMap,
     allowed_origins: &[String],
     allowed_hosts: &[String],
@@ -25,7 +30,7 @@ pub(super) fn check(
             return Err(forbidden("requests from web pages are refused"));
         }
     }
-    if peer == Peer::Tcp {
+    if matches!(peer, Peer::Tcp) {
         let mut hosts = headers.get_all(HOST).iter();
         let host = hosts.next().and_then(|host| host.to_str().ok());
         let known = |host| is_this_machine(host) || allowed_hosts.iter().any(|it| it == host);
@@ -34,6 +39,59 @@ pub(super) fn check(
         }
     }
     Ok(())
+}
+
+/// How long a browser may remember what a listed origin may do, in seconds.
+const REMEMBERED: HeaderValue = HeaderValue::from_static("600");
+/// What a page may send.
+const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT");
+/// The headers of ours that a page may send.
+const SENT: HeaderValue = HeaderValue::from_static(
+    "authorization, content-type, range, if-range, if-none-match, x-name, x-expected-hash",
+);
+/// The headers of ours that a page may see.
+const SEEN: HeaderValue =
+    HeaderValue::from_static("etag, content-range, accept-ranges, retry-after, www-authenticate");
+/// A browser asks whether a page of the network may reach this machine (Private Network Access).
+const ASKS_PRIVATE: HeaderName = HeaderName::from_static("access-control-request-private-network");
+const ALLOWS_PRIVATE: HeaderName = HeaderName::from_static("access-control-allow-private-network");
+
+/// A listed origin that a request comes from.
+pub(crate) struct Cors(HeaderValue);
+
+/// The origin of a request whose origin was [checked](check).
+pub(crate) fn cors(headers: &HeaderMap) -> Option<Cors> {
+    headers.get(ORIGIN).cloned().map(Cors)
+}
+
+impl Cors {
+    /// The answer to a browser that asks before it sends; it carries no credential then.
+    pub(crate) fn preflight<B, T: Default>(&self, request: &Request<B>) -> Option<Response<T>> {
+        let asks = request.method() == Method::OPTIONS
+            && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+        if !asks {
+            return None;
+        }
+        let mut response = Response::new(T::default());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        let headers = response.headers_mut();
+        headers.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
+        headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, SENT);
+        headers.insert(ACCESS_CONTROL_MAX_AGE, REMEMBERED);
+        if request.headers().contains_key(ASKS_PRIVATE) {
+            headers.insert(ALLOWS_PRIVATE, HeaderValue::from_static("true"));
+        }
+        self.apply(&mut response);
+        Some(response)
+    }
+
+    /// Lets the page see the answer.
+    pub(crate) fn apply<B>(&self, response: &mut Response<B>) {
+        let headers = response.headers_mut();
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, self.0.clone());
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, SEEN);
+        headers.append(VARY, HeaderValue::from_static("origin"));
+    }
 }
 
 fn forbidden(message: &str) -> ApiError {
@@ -54,7 +112,7 @@ fn is_this_machine(host: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn checked(peer: Peer, headers: &[(&'static str, &str)]) -> bool {
+    fn checked(peer: &Peer, headers: &[(&'static str, &str)]) -> bool {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(*name, value.parse().unwrap());
@@ -65,15 +123,15 @@ mod tests {
 
     #[test]
     fn pages_are_refused() {
-        let unix = Peer::Unix { uid: 1000 };
+        let unix = &Peer::Owner { uid: 1000 };
         assert!(checked(unix, &[("host", "anything")]));
         assert!(checked(unix, &[]));
         for origin in ["null", "https://evil.example", "http://localhost:5174", "http://127.0.0.1"]
         {
             assert!(!checked(unix, &[("origin", origin)]), "{origin}");
-            assert!(!checked(Peer::Tcp, &[("host", "localhost"), ("origin", origin)]), "{origin}");
+            assert!(!checked(&Peer::Tcp, &[("host", "localhost"), ("origin", origin)]), "{origin}");
         }
-        assert!(checked(Peer::Tcp, &[("host", "localhost"), ("origin", "http://localhost:5173")]));
+        assert!(checked(&Peer::Tcp, &[("host", "localhost"), ("origin", "http://localhost:5173")]));
         for host in [
             "box.lan:7117",
             "localhost",
@@ -82,7 +140,7 @@ mod tests {
             "127.0.0.1:7117",
             "[::1]:7117",
         ] {
-            assert!(checked(Peer::Tcp, &[("host", host)]), "{host}");
+            assert!(checked(&Peer::Tcp, &[("host", host)]), "{host}");
         }
         for host in [
             "evil.example",
@@ -92,9 +150,9 @@ mod tests {
             "[::2]",
             "",
         ] {
-            assert!(!checked(Peer::Tcp, &[("host", host)]), "{host}");
+            assert!(!checked(&Peer::Tcp, &[("host", host)]), "{host}");
         }
-        assert!(!checked(Peer::Tcp, &[]));
-        assert!(!checked(Peer::Tcp, &[("host", "localhost"), ("host", "localhost")]));
+        assert!(!checked(&Peer::Tcp, &[]));
+        assert!(!checked(&Peer::Tcp, &[("host", "localhost"), ("host", "localhost")]));
     }
 }

@@ -1,89 +1,67 @@
-//! The owner's token: for whoever can't be known by a Unix socket's uid.
+//! Tokens: their forms, how one is made, and how one is compared.
+//!
+//! The owner's is 64 hexadecimal digits. A component's is `osn_<id>_<64 hexadecimal digits>`: the id is
+//! public, it finds what the daemon keeps of the token, which is its hash.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::Path;
-
+use osnova_storage_api::wire::{Token, TokenId};
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-/// Random bytes in a token.
-const TOKEN_BYTES: usize = 32;
-/// A token file longer than this is not one.
-const MAX_FILE_BYTES: u64 = 256;
+/// Random bytes in a token: too many to be guessed.
+const SECRET_BYTES: usize = 32;
+/// Random bytes in a token's id.
+const ID_BYTES: usize = 8;
+/// What a component's token begins with, so that people and scanners of leaks know it.
+const PREFIX: &str = "osn_";
+/// The hexadecimal digits of a token's secret.
+pub(super) const SECRET_DIGITS: usize = 2 * SECRET_BYTES;
 
-/// The owner's token; never printed, wiped when dropped.
-pub struct OwnerToken(Zeroizing<String>);
-
-/// Why there is no token.
+/// The system gave no random bytes.
 #[derive(Debug, thiserror::Error)]
-pub enum TokenError {
-    /// The file can't be read or written.
-    #[error("the token file: {0}")]
-    Io(#[from] io::Error),
-    /// Others can read the file, or it holds something else.
-    #[error("the token file {0}")]
-    Unfit(&'static str),
+#[error("no random bytes: {0}")]
+pub struct NoRandomness(getrandom::Error);
+
+/// Random bytes as hexadecimal digits.
+fn random_digits(count: usize) -> Result<Zeroizing<String>, NoRandomness> {
+    let mut bytes = Zeroizing::new(vec![0; count]);
+    getrandom::fill(&mut bytes).map_err(NoRandomness)?;
+    Ok(bytes.iter().fold(Zeroizing::new(String::with_capacity(2 * count)), |mut text, byte| {
+        use std::fmt::Write;
+        // Writing to a String does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    }))
 }
 
-impl OwnerToken {
-    /// A new random token.
-    ///
-    /// # Errors
-    /// Where the system gives no random bytes.
-    pub fn generate() -> Result<Self, TokenError> {
-        let mut bytes = Zeroizing::new([0; TOKEN_BYTES]);
-        fs::File::open("/dev/urandom")?.read_exact(bytes.as_mut_slice())?;
-        let digits = bytes.iter().fold(Zeroizing::new(String::new()), |mut text, byte| {
-            use std::fmt::Write;
-            // Writing to a String does not fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        });
-        Ok(Self(digits))
-    }
+/// A new secret, which is the whole of the owner's token.
+pub(super) fn new_secret() -> Result<Zeroizing<String>, NoRandomness> {
+    random_digits(SECRET_BYTES)
+}
 
-    /// The token of the file; a new one where there is no file. It is kept over restarts.
-    ///
-    /// # Errors
-    /// Where the file is not private, or holds something else, or can't be read or written.
-    pub fn load_or_create(path: &Path) -> Result<Self, TokenError> {
-        match OpenOptions::new().read(true).open(path) {
-            Ok(file) => {
-                if file.metadata()?.permissions().mode() & 0o077 != 0 {
-                    return Err(TokenError::Unfit("can be read by others: chmod 600 it"));
-                }
-                let mut text = Zeroizing::new(String::new());
-                file.take(MAX_FILE_BYTES).read_to_string(&mut text)?;
-                let token = text.trim();
-                if token.len() < 2 * TOKEN_BYTES || !token.bytes().all(|b| b.is_ascii_hexdigit()) {
-                    return Err(TokenError::Unfit("holds no token: remove it"));
-                }
-                Ok(Self(Zeroizing::new(token.to_owned())))
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let token = Self::generate()?;
-                let mut file =
-                    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-                writeln!(file, "{}", *token.0)?;
-                file.sync_all()?;
-                Ok(token)
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
+/// A new token of a component, and its id.
+pub(crate) fn new_component_token() -> Result<(TokenId, Token), NoRandomness> {
+    let id = random_digits(ID_BYTES)?;
+    let secret = new_secret()?;
+    let token = Token::new(format!("{PREFIX}{}_{}", *id, *secret));
+    let id = id.parse().map_err(|_| NoRandomness(getrandom::Error::UNEXPECTED))?;
+    Ok((id, token))
+}
 
-    /// Whether this is the token. Takes the same time wherever the two differ.
-    pub fn matches(&self, presented: &str) -> bool {
-        let (own, other) = (self.0.as_bytes(), presented.as_bytes());
-        let difference = own.iter().zip(other).fold(0, |seen, (a, b)| seen | (a ^ b));
-        std::hint::black_box(difference) == 0 && own.len() == other.len()
-    }
+/// The id in a component's token; `None` where it is no such token.
+pub(super) fn component_token_id(token: &str) -> Option<&str> {
+    let (id, secret) = token.strip_prefix(PREFIX)?.split_once('_')?;
+    (secret.len() == SECRET_DIGITS).then_some(id)
+}
 
-    /// The token's text, to hand it to a client.
-    pub fn text(&self) -> &str {
-        &self.0
-    }
+/// What the daemon keeps of a token. Its secret is random and long, so a plain hash tells nothing.
+pub(crate) fn hash(token: &str) -> [u8; 32] {
+    Sha256::digest(token).into()
+}
+
+/// Whether two secrets, or their hashes, are the same. Takes the same time wherever they differ.
+pub(super) fn same(own: &[u8], presented: &[u8]) -> bool {
+    let difference = own.iter().zip(presented).fold(0, |seen, (a, b)| seen | (a ^ b));
+    std::hint::black_box(difference) == 0 && own.len() == presented.len()
 }
 
 /// The token of an `Authorization` header (RFC 6750, section 2.1).
@@ -97,15 +75,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_kept_and_private() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("token");
-        let first = OwnerToken::load_or_create(&path).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert!(OwnerToken::load_or_create(&path).unwrap().matches(first.text()));
-        assert!(!first.matches(&first.text()[1..]));
-        assert!(!first.matches(""));
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(matches!(OwnerToken::load_or_create(&path), Err(TokenError::Unfit(_))));
+    fn tokens_differ_and_tell_their_id() {
+        let (id, token) = new_component_token().unwrap();
+        let (other, _) = new_component_token().unwrap();
+        assert_ne!(id, other);
+        assert_eq!(component_token_id(token.expose()), Some(id.as_str()));
+        assert_ne!(hash(token.expose()), hash(&token.expose()[1..]));
+        for bad in ["", "osn_", "osn_0_1", "osn_0123456789abcdef", &token.expose()[4..]] {
+            assert_eq!(component_token_id(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_the_same_only_as_a_whole() {
+        assert!(same(b"abc", b"abc"));
+        for other in ["", "ab", "abd", "bbc", "abcd"] {
+            assert!(!same(b"abc", other.as_bytes()), "{other}");
+        }
     }
 }

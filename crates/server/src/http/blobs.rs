@@ -13,31 +13,34 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use osnova_storage_api::blobs::{BlobPut, Get, Put};
 use osnova_storage_api::wire::{BlobHash, HexError, Name};
-use osnova_storage_api::{ApiError, ErrorCode, Method, MethodSpec};
+use osnova_storage_api::{ApiError, ErrorCode, Method};
+use osnova_storage_core::StoreError;
 use osnova_storage_core::blob::{OpenBlob, Parts, PutBlob};
 use osnova_storage_core::db::blobs::Holding;
-use osnova_storage_core::{Caller, StoreError};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
-use super::body::{self, BodyWriter};
+use super::body::{self, BodyWriter, Patient};
 use super::range::{self, Asked};
 use super::{error_object, failure, status_of};
-use crate::access::audit::{self, Trace};
+use crate::access::audit::Trace;
+use crate::access::{self, Credential, Permit};
 use crate::app::App;
-use crate::{access, errors};
+use crate::errors;
 
+/// When a stream that found too many others may be tried again.
+const RETRY_AFTER_MS: u64 = 100;
 const NOT_SATISFIABLE: &str = "lies behind the end of the content";
 
 /// `PUT /blobs`: stores the body.
 pub(super) async fn put(
     State(app): State<Arc<App>>,
-    Extension(caller): Extension<Arc<Caller>>,
+    Extension(credential): Extension<Arc<Credential>>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     content: Body,
 ) -> Response<Body> {
-    let traced = Trace::start(&Put::SPEC, &caller);
-    let answer = store(&app, &caller, query.as_deref(), &headers, content).await;
+    let traced = Trace::start(&Put::SPEC, &credential);
+    let answer = store(&app, &credential, query.as_deref(), &headers, content).await;
     traced.finish(answer.as_ref().err().map(|error| error.code().code()));
     match answer {
         Ok(answer) => json(StatusCode::OK, &answer),
@@ -47,25 +50,27 @@ pub(super) async fn put(
 
 async fn store(
     app: &Arc<App>,
-    caller: &Arc<Caller>,
+    credential: &Arc<Credential>,
     query: Option<&str>,
     headers: &HeaderMap,
     content: Body,
 ) -> Result<BlobPut, ApiError> {
-    check_scope(caller, &Put::SPEC)?;
+    access::admit(credential, &Put::SPEC)?;
     let put = put_params(headers, query)?;
-    let limit = app.store.blobs().limits().limit_bytes;
+    let caller = credential.caller();
+    let limit = app.store.blobs().limits().of(caller);
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     if announced.and_then(|length| length.parse().ok()).is_some_and(|length: u64| length > limit) {
-        let message = "the content is larger than the whole store may be";
+        let message = "the content is larger than all that the caller may hold";
         return Err(ApiError::new(ErrorCode::QuotaExceeded, message));
     }
-    let permit = stream_permit(app)?;
-    let (mut source, feed) = body::reader(content);
+    let permits = StreamPermits::take(app, credential)?;
+    let content = Patient::new(content, app.limits.stall_timeout);
+    let (mut source, feed) = body::reader(content, Arc::clone(credential));
     let (worker, caller) = (Arc::clone(app), Arc::clone(caller));
     // The job runs to its end even where the client hangs up meanwhile: what it locks is its own.
     let stored = tokio::task::spawn_blocking(move || {
-        let _permit = permit;
+        let _permits = permits;
         let keys = worker.store.vault().keys()?;
         worker.store.blobs().put(worker.store.db(), &keys, &caller, &mut source, &put)
     });
@@ -76,67 +81,62 @@ async fn store(
     }
 }
 
-fn check_scope(caller: &Caller, spec: &MethodSpec) -> Result<(), ApiError> {
-    access::check_scope(caller, spec)
-        .inspect_err(|error| audit::denied(&audit::name(caller), spec.name, error))
-}
-
 /// The hash of a path, or why it is none: a path may hold what is not even text.
 type HashPath = Result<Path<String>, PathRejection>;
 
 /// `GET /blobs/{hash}`: the content, or a range of it.
 pub(super) async fn get(
     state: State<Arc<App>>,
-    caller: Extension<Arc<Caller>>,
+    credential: Extension<Arc<Credential>>,
     hash: HashPath,
     headers: HeaderMap,
 ) -> Response<Body> {
-    serve(state.0, caller.0, hash, headers, true).await
+    serve(state.0, credential.0, hash, headers, true).await
 }
 
 /// `HEAD /blobs/{hash}`: what `GET` would answer, without the content.
 pub(super) async fn head(
     state: State<Arc<App>>,
-    caller: Extension<Arc<Caller>>,
+    credential: Extension<Arc<Credential>>,
     hash: HashPath,
     headers: HeaderMap,
 ) -> Response<Body> {
-    serve(state.0, caller.0, hash, headers, false).await
+    serve(state.0, credential.0, hash, headers, false).await
 }
 
 async fn serve(
     app: Arc<App>,
-    caller: Arc<Caller>,
+    credential: Arc<Credential>,
     hash: HashPath,
     headers: HeaderMap,
     with_content: bool,
 ) -> Response<Body> {
-    let traced = Trace::start(&Get::SPEC, &caller);
-    let opened = open(&app, &caller, hash).await;
+    let traced = Trace::start(&Get::SPEC, &credential);
+    let opened = open(&app, &credential, hash).await;
     traced.finish(opened.as_ref().err().map(|error| error.code().code()));
     match opened {
-        Ok((blob, permit)) => respond(&app, blob, &headers, with_content, permit).await,
+        Ok(opened) => respond(&app, &credential, opened, &headers, with_content).await,
         Err(error) => failure(&error),
     }
 }
 
 async fn open(
     app: &Arc<App>,
-    caller: &Arc<Caller>,
+    credential: &Arc<Credential>,
     hash: HashPath,
-) -> Result<(OpenBlob, OwnedSemaphorePermit), ApiError> {
-    check_scope(caller, &Get::SPEC)?;
+) -> Result<(OpenBlob, StreamPermits), ApiError> {
+    access::admit(credential, &Get::SPEC)?;
     let hash = hash.map(|hash| hash.0).unwrap_or_default();
     let hash: BlobHash =
         hash.parse().map_err(|why: HexError| ApiError::field("hash", why.to_string()))?;
-    let permit = stream_permit(app)?;
-    let (worker, caller) = (Arc::clone(app), Arc::clone(caller));
+    let permits = StreamPermits::take(app, credential)?;
+    let (worker, caller) = (Arc::clone(app), Arc::clone(credential.caller()));
     let opened = tokio::task::spawn_blocking(move || {
         let keys = worker.store.vault().keys()?;
         worker.store.blobs().open(worker.store.db(), &keys, &caller, &hash)
     });
     match opened.await {
-        Ok(Ok(blob)) => Ok((blob, permit)),
+        Ok(Ok(blob)) => Ok((blob, permits)),
         Ok(Err(error)) => Err(errors::to_api(&app.store, &error)),
         Err(error) => Err(errors::internal(&error.to_string())),
     }
@@ -145,10 +145,10 @@ async fn open(
 /// Answers with the part of an open content that the headers ask for.
 async fn respond(
     app: &Arc<App>,
-    blob: OpenBlob,
+    credential: &Arc<Credential>,
+    (blob, permits): (OpenBlob, StreamPermits),
     headers: &HeaderMap,
     with_content: bool,
-    permit: OwnedSemaphorePermit,
 ) -> Response<Body> {
     let size = blob.size();
     let etag = format!("\"{}\"", blob.hash());
@@ -174,7 +174,7 @@ async fn respond(
         blob.content_type().map_or("application/octet-stream", Name::as_str).to_owned();
     let content = if with_content && length > 0 {
         let content = match blob.parts(offset, length) {
-            Ok(parts) => stream(app, parts, length, permit).await,
+            Ok(parts) => stream(app, credential, parts, length, permits).await,
             Err(error) => Err(error),
         };
         match content {
@@ -209,15 +209,16 @@ async fn respond(
 /// later one can only break the answer off.
 async fn stream(
     app: &Arc<App>,
+    credential: &Arc<Credential>,
     mut parts: Parts,
     length: u64,
-    permit: OwnedSemaphorePermit,
+    permits: StreamPermits,
 ) -> Result<Body, StoreError> {
-    let (writer, body) = body::writer(length);
+    let (writer, body) = body::writer(length, Arc::clone(credential));
     let (begin, begun) = oneshot::channel();
     let app = Arc::clone(app);
     tokio::task::spawn_blocking(move || {
-        let _permit = permit;
+        let _permits = permits;
         let first = match parts.next_part() {
             Ok(first) => first,
             // Nobody hears it where the client has hung up.
@@ -250,10 +251,18 @@ fn send_all(
     Ok(())
 }
 
-fn stream_permit(app: &App) -> Result<OwnedSemaphorePermit, ApiError> {
-    Arc::clone(&app.streams)
-        .try_acquire_owned()
-        .map_err(|_| ApiError::unavailable("too many blob streams are open", 100))
+/// That a stream may be open: one permit of the daemon's, one of the caller's.
+struct StreamPermits {
+    _all: Permit,
+    _callers: Permit,
+}
+
+impl StreamPermits {
+    fn take(app: &App, credential: &Credential) -> Result<Self, ApiError> {
+        let busy = || ApiError::unavailable("too many blob streams are open", RETRY_AFTER_MS);
+        let callers = credential.account().streams.take().ok_or_else(busy)?;
+        Ok(Self { _callers: callers, _all: app.streams.take().ok_or_else(busy)? })
+    }
 }
 
 /// What the headers and the query of a put say of the content.

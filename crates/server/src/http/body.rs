@@ -3,12 +3,17 @@
 
 use std::io::{self, Read};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::sync::mpsc;
+use tokio::time::Sleep;
+
+use crate::access::Credential;
 
 /// Parts of an incoming body on their way, at most: each is what was read from the connection at once.
 const INCOMING_PARTS: usize = 8;
@@ -30,8 +35,12 @@ pub(super) struct IncomingReader {
     ended: bool,
 }
 
-/// Splits a body into a reader for a blocking thread, and a future that feeds it.
-pub(super) fn reader<B>(body: B) -> (IncomingReader, impl Future<Output = ()>)
+/// Splits a body into a reader for a blocking thread, and a future that feeds it. The body is cut off
+/// once its credential has ended.
+pub(super) fn reader<B>(
+    body: B,
+    credential: Arc<Credential>,
+) -> (IncomingReader, impl Future<Output = ()>)
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: std::fmt::Display,
@@ -41,6 +50,9 @@ where
         let mut body = body;
         loop {
             let part = match body.frame().await {
+                _ if !credential.is_valid() => {
+                    Part::Failed(io::Error::from(io::ErrorKind::PermissionDenied))
+                }
                 None => Part::End,
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => Part::Data(data),
@@ -74,19 +86,68 @@ impl Read for IncomingReader {
     }
 }
 
-/// An outgoing body of known length, written by a thread that blocks.
+/// An incoming body that fails once nothing of it has come for so long.
+pub(super) struct Patient<B> {
+    body: B,
+    timeout: Duration,
+    /// Made only where something has to be waited for: most bodies come with their head.
+    waiting: Option<Pin<Box<Sleep>>>,
+}
+
+impl<B> Patient<B> {
+    /// A body and the time it may stand still.
+    pub(super) fn new(body: B, timeout: Duration) -> Self {
+        Self { body, timeout, waiting: None }
+    }
+}
+
+impl<B> Body for Patient<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    type Data = Bytes;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let this = &mut *self;
+        if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) {
+            this.waiting = None;
+            return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
+        }
+        let timeout = this.timeout;
+        let waiting = this.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
+        let timed_out = || io::Error::from(io::ErrorKind::TimedOut);
+        waiting.as_mut().poll(context).map(|()| Some(Err(timed_out().into())))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// An outgoing body of known length, written by a thread that blocks. It breaks off once its credential
+/// has ended.
 pub(super) struct OutgoingBody {
     parts: mpsc::Receiver<io::Result<Bytes>>,
     left: u64,
+    credential: Arc<Credential>,
 }
 
 /// The writing end of an [`OutgoingBody`].
 pub(super) struct BodyWriter(mpsc::Sender<io::Result<Bytes>>);
 
 /// A body of `length` bytes, and its writing end.
-pub(super) fn writer(length: u64) -> (BodyWriter, OutgoingBody) {
+pub(super) fn writer(length: u64, credential: Arc<Credential>) -> (BodyWriter, OutgoingBody) {
     let (sender, parts) = mpsc::channel(OUTGOING_PARTS);
-    (BodyWriter(sender), OutgoingBody { parts, left: length })
+    (BodyWriter(sender), OutgoingBody { parts, left: length, credential })
 }
 
 impl BodyWriter {
@@ -104,6 +165,9 @@ impl Body for OutgoingBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if !self.credential.is_valid() {
+            return Poll::Ready(Some(Err(io::ErrorKind::PermissionDenied.into())));
+        }
         self.parts.poll_recv(context).map(|part| match part {
             Some(Ok(data)) => {
                 self.left = self.left.saturating_sub(data.len() as u64);

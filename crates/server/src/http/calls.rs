@@ -1,8 +1,9 @@
 //! `POST /`: from a body to a call or a batch, and from its answer to a response.
 //!
-//! The RPC library has a reader of its own for this, which is not used: it takes a request whose id is
-//! not one (`-1`, `1.5`, an object) for a notification, so that its client would wait for ever, and
-//! can't tell a body over the limit that comes in chunks from one that broke off.
+//! A message of a WebSocket is answered by the same reader. The RPC library has one of its own, which is
+//! not used: it takes a request whose id is not one (`-1`, `1.5`, an object) for a notification, so that
+//! its client would wait for ever, and can't tell a body over the limit that comes in chunks from one
+//! that broke off.
 
 use http::{HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -14,6 +15,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
+use super::body::Patient;
 use super::plain;
 use crate::app::App;
 use crate::rpc::{Rpc, error_body};
@@ -36,6 +38,7 @@ pub(super) async fn answer(
         return failed(StatusCode::UNSUPPORTED_MEDIA_TYPE, Id::Null, &error);
     }
     let (parts, body) = request.into_parts();
+    let body = Patient::new(body, app.limits.stall_timeout);
     let body = match Limited::new(body, app.limits.request_bytes).collect().await {
         Ok(body) => body.to_bytes(),
         Err(error) if error.is::<LengthLimitError>() => {
@@ -47,25 +50,43 @@ pub(super) async fn answer(
             return failed(StatusCode::BAD_REQUEST, Id::Null, &error);
         }
     };
-    let Ok(text) = std::str::from_utf8(&body) else { return not_json() };
+    // JSON-RPC errors are answers too, and have the status 200.
+    match answer_text(rpc, &body, &parts.extensions).await {
+        Some(answer) => plain(StatusCode::OK, "application/json", answer),
+        None => plain(StatusCode::NO_CONTENT, "application/json", String::new()),
+    }
+}
+
+/// Answers a text: a call or a batch, or what is neither. None where only notifications were in it.
+/// The credential of whoever sent it stands in the extensions.
+pub(super) async fn answer_text(
+    rpc: &Rpc,
+    text: &[u8],
+    extensions: &http::Extensions,
+) -> Option<String> {
+    let not_json = || {
+        let error = ApiError::new(ErrorCode::ParseError, "the request is not JSON");
+        Some(error_body(Id::Null, &error))
+    };
+    let Ok(text) = std::str::from_utf8(text) else { return not_json() };
     if !text.trim_start().starts_with('[') {
-        return match entry(text, &parts.extensions) {
-            Ok(BatchEntry::Call(request)) => respond(rpc.call(request).await),
-            Ok(BatchEntry::Notification(notice)) => respond(rpc.notification(notice).await),
+        return match entry(text, extensions) {
+            Ok(BatchEntry::Call(request)) => written(rpc.call(request).await),
+            Ok(BatchEntry::Notification(notice)) => written(rpc.notification(notice).await),
             Err(_) if serde_json::from_str::<IgnoredAny>(text).is_err() => not_json(),
             Err(id) => {
                 let message = "the request is not a JSON-RPC 2.0 request";
-                failed(StatusCode::OK, id, &ApiError::new(ErrorCode::InvalidRequest, message))
+                Some(error_body(id, &ApiError::new(ErrorCode::InvalidRequest, message)))
             }
         };
     }
     let Ok(entries) = serde_json::from_str::<Vec<&RawValue>>(text) else { return not_json() };
     let entries = entries.into_iter().map(|text| {
-        entry(text.get(), &parts.extensions)
+        entry(text.get(), extensions)
             .map_err(|id| BatchEntryErr::new(id, LibraryCode::InvalidRequest.into()))
     });
     let batch = Batch::from(entries.collect::<Vec<_>>());
-    respond(rpc.batch(batch).await)
+    written(rpc.batch(batch).await)
 }
 
 /// Reads a request or a notification; the id to answer to where it is neither.
@@ -93,18 +114,13 @@ fn present<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<&'de RawV
     <&RawValue>::deserialize(from).map(Some)
 }
 
-/// The response to a call: JSON-RPC errors are answers too, and have the status 200.
-fn respond(answer: MethodResponse) -> HttpResponse {
+/// The text of an answer; notifications have none.
+fn written(answer: MethodResponse) -> Option<String> {
     if answer.is_notification() {
-        return plain(StatusCode::NO_CONTENT, "application/json", String::new());
+        return None;
     }
     let (text, _, _) = answer.into_parts();
-    plain(StatusCode::OK, "application/json", Box::<str>::from(text).into_string())
-}
-
-fn not_json() -> HttpResponse {
-    let error = ApiError::new(ErrorCode::ParseError, "the request is not JSON");
-    failed(StatusCode::OK, Id::Null, &error)
+    Some(Box::<str>::from(text).into_string())
 }
 
 fn failed(status: StatusCode, id: Id<'_>, error: &ApiError) -> HttpResponse {

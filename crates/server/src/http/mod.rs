@@ -7,6 +7,7 @@ mod blobs;
 mod body;
 mod calls;
 mod range;
+mod websocket;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -15,21 +16,16 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, put};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use jsonrpsee::core::middleware::RpcServiceBuilder;
-use jsonrpsee::server::{
-    BatchRequestConfig, HttpBody, HttpRequest, HttpResponse, ServerConfig, StopHandle,
-    TowerServiceBuilder, ws,
-};
+use jsonrpsee::server::{HttpBody, HttpRequest, HttpResponse};
 use jsonrpsee::types::Id;
 use osnova_storage_api::status::Health;
 use osnova_storage_api::{ApiError, ErrorCode};
-use tower::layer::util::Identity;
-use tower::{Service, ServiceExt};
+use tower::ServiceExt;
 
-use crate::access::{Peer, audit};
+use crate::access::{Credential, audit, cors};
 use crate::app::App;
-use crate::errors;
-use crate::rpc::{Rpc, WebSocketRpc, error_body};
+use crate::listen::Connection;
+use crate::rpc::{Rpc, error_body};
 
 /// Serves the requests of all connections.
 #[derive(Clone)]
@@ -37,22 +33,11 @@ pub(crate) struct Http {
     app: Arc<App>,
     rpc: Rpc,
     routes: Router,
-    websockets: TowerServiceBuilder<Identity, Identity>,
-    stop: StopHandle,
 }
 
 impl Http {
-    /// The service of this daemon; it ends open WebSockets when `stop` says so.
-    pub(crate) fn new(app: Arc<App>, stop: StopHandle) -> Self {
-        let limit = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
-        let config = ServerConfig::builder()
-            .ws_only()
-            .max_request_body_size(limit(app.limits.request_bytes))
-            .max_response_body_size(limit(app.limits.response_bytes))
-            // Batches are bounded by our own service, with our own error.
-            .set_batch_request_config(BatchRequestConfig::Unlimited)
-            .max_connections(app.limits.connections)
-            .build();
+    /// The service of this daemon.
+    pub(crate) fn new(app: Arc<App>) -> Self {
         let routes = Router::new()
             .route("/blobs", put(blobs::put))
             .route("/blobs/{hash}", get(blobs::get).head(blobs::head))
@@ -60,77 +45,81 @@ impl Http {
             .method_not_allowed_fallback(no_such_method)
             .layer(DefaultBodyLimit::disable())
             .with_state(Arc::clone(&app));
-        Self {
-            rpc: Rpc::new(Arc::clone(&app)),
-            app,
-            routes,
-            websockets: jsonrpsee::server::Server::builder()
-                .set_config(config)
-                .to_service_builder(),
-            stop,
-        }
+        Self { rpc: Rpc::new(Arc::clone(&app)), app, routes }
     }
 
     /// Answers one request of a connection.
     pub(crate) async fn answer(
         self,
-        peer: Peer,
+        connection: Arc<Connection>,
         mut request: HttpRequest<hyper::body::Incoming>,
     ) -> Result<HttpResponse, Infallible> {
         let path_token = take_path_token(&mut request);
-        let is_rpc = request.uri().path() == "/";
         if request.uri().path() == "/healthz" {
             return Ok(self.health());
+        }
+        let is_rpc = request.uri().path() == "/";
+        if let Err(error) = self.app.gate.check_origin(connection.peer(), &request) {
+            return Ok(turned_away(&connection, is_rpc, &error));
+        }
+        let cors = cors(request.headers());
+        if let Some(preflight) = cors.as_ref().and_then(|cors| cors.preflight(&request)) {
+            return Ok(preflight);
         }
         let admitted = self
             .app
             .gate
-            .check_origin(peer, &request)
-            .and_then(|()| self.app.gate.identify(peer, &request, path_token.as_deref()));
-        let caller = match admitted {
-            Ok(caller) => caller,
-            Err(error) => {
-                let route = if is_rpc { "/" } else { "another route" };
-                audit::denied(&format!("{peer:?}"), route, &error);
-                let body = if is_rpc { error_body(Id::Null, &error) } else { error_object(&error) };
-                return Ok(refused(&error, body));
-            }
+            .identify(connection.peer(), &request, path_token.as_deref())
+            .and_then(|credential| connection.identified(&credential).map(|()| credential));
+        let mut response = match admitted {
+            Ok(credential) => self.serve(&connection, credential, request, is_rpc).await,
+            Err(error) => turned_away(&connection, is_rpc, &error),
         };
-        request.extensions_mut().insert(caller);
-        if !is_rpc {
-            let Ok(response) = self.routes.oneshot(request).await;
-            return Ok(response.map(HttpBody::new));
+        if let Some(cors) = cors {
+            cors.apply(&mut response);
         }
-        if ws::is_upgrade_request(&request) {
-            return Ok(self.upgrade(request).await);
+        Ok(response)
+    }
+
+    /// Serves a request whose sender is known.
+    async fn serve(
+        self,
+        connection: &Arc<Connection>,
+        credential: Arc<Credential>,
+        mut request: HttpRequest<hyper::body::Incoming>,
+        is_rpc: bool,
+    ) -> HttpResponse {
+        if is_rpc && websocket::is_asked_for(&request) {
+            return websocket::upgrade(&self.app, self.rpc, connection, credential, request).await;
         }
-        Ok(calls::answer(&self.app, &self.rpc, request).await)
+        request.extensions_mut().insert(credential);
+        if is_rpc {
+            return calls::answer(&self.app, &self.rpc, request).await;
+        }
+        let Ok(response) = self.routes.oneshot(request).await;
+        response.map(HttpBody::new)
     }
 
     /// `GET /healthz`: says only ok or not, to whoever asks.
     fn health(&self) -> HttpResponse {
         let well = self.app.store.status("").status != Health::Error;
-        if well && !*self.app.stopping.borrow() {
+        if well && !self.app.is_stopping() {
             plain(StatusCode::OK, "text/plain", "ok\n".to_owned())
         } else {
             plain(StatusCode::SERVICE_UNAVAILABLE, "text/plain", "not ok\n".to_owned())
         }
     }
+}
 
-    async fn upgrade(self, request: HttpRequest<hyper::body::Incoming>) -> HttpResponse {
-        let rpc = self.rpc;
-        let middleware = RpcServiceBuilder::new()
-            .layer_fn(move |counted| WebSocketRpc::new(rpc.clone(), counted));
-        let methods = jsonrpsee::server::Methods::new();
-        let mut service = self.websockets.set_rpc_middleware(middleware).build(methods, self.stop);
-        match service.call(request).await {
-            Ok(response) => response,
-            Err(error) => {
-                let error = errors::internal(&error.to_string());
-                refused(&error, error_body(Id::Null, &error))
-            }
-        }
-    }
+/// The answer to a request that is not let in. Its connection ends: whoever guesses must connect anew
+/// for each guess, and a crowd does not lie idle.
+fn turned_away(connection: &Connection, is_rpc: bool, error: &ApiError) -> HttpResponse {
+    let route = if is_rpc { "/" } else { "another route" };
+    audit::denied(&connection.peer().to_string(), route, error);
+    let body = if is_rpc { error_body(Id::Null, error) } else { error_object(error) };
+    let mut response = refused(error, body);
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 /// Takes `/t/<token>` off the front of the path, so that nothing behind sees or logs it.
@@ -165,6 +154,10 @@ fn refused(error: &ApiError, body: String) -> HttpResponse {
     let mut response = plain(status_of(error), "application/json", body);
     if error.code() == ErrorCode::Unauthorized {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    if let Some(millis) = error.data.retry_after_ms {
+        let seconds = HeaderValue::from(millis.div_ceil(1000));
+        response.headers_mut().insert(header::RETRY_AFTER, seconds);
     }
     response
 }

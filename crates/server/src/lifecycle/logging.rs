@@ -24,6 +24,9 @@ const CAPS: &[&str] = &[
     "mio=info",
 ];
 
+/// Whatever the filter says, denied calls and calls of the admin's are logged.
+const AUDIT: &str = "audit=info";
+
 /// Starts logging by this filter.
 ///
 /// # Errors
@@ -31,7 +34,7 @@ const CAPS: &[&str] = &[
 pub fn start(filter: &str) -> Result<(), ConfigError> {
     let bad = |error: &dyn std::fmt::Display| ConfigError::new(format!("the log filter: {error}"));
     let mut filter = EnvFilter::builder().parse(filter).map_err(|error| bad(&error))?;
-    for cap in CAPS {
+    for cap in CAPS.iter().chain(&[AUDIT]) {
         filter = filter.add_directive(cap.parse().map_err(|error| bad(&error))?);
     }
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);

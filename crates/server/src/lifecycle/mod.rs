@@ -1,5 +1,6 @@
 //! The daemon's life: start, ready, run, stop.
 
+mod files;
 mod key;
 mod logging;
 mod ready;
@@ -8,16 +9,13 @@ mod signals;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jsonrpsee::server::stop_channel;
 use osnova_storage_core::{OpenError, Store, StoreError};
-use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use crate::access::{Gate, OwnerToken, TokenError};
+use crate::access::{Gate, TokenError};
 use crate::app::App;
-use crate::config::{Config, ConfigError, Endpoint};
-use crate::http::Http;
-use crate::listen::{ListenError, Listener};
+use crate::config::{Config, ConfigError};
+use crate::listen::{ComponentSockets, ListenError, Listener, Serving};
 use crate::methods;
 
 pub use key::KeySourceError;
@@ -88,8 +86,10 @@ pub fn run(config: Config) -> Result<(), Exit> {
     outcome
 }
 
-/// What holds for the process from the start: its files are its own, and no dump tells its keys.
+/// What holds for the process from the start: its files are its own, and as many as it may have; and no
+/// dump tells its keys.
 fn harden() {
+    files::raise_limit();
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
     if let Err(error) = rustix::process::setrlimit(rustix::process::Resource::Core, none) {
@@ -108,43 +108,29 @@ async fn serve(config: Config) -> Result<(), Exit> {
     let registry = methods::registry().map_err(|names| {
         Exit::Other(format!("these methods are not served, or not defined: {names}"))
     })?;
-    let token_path = store.layout().run().join("token");
-    let on_tcp = config.listen.iter().any(|endpoint| matches!(endpoint, Endpoint::Tcp(_)));
-    let token = if on_tcp || token_path.exists() {
-        Some(OwnerToken::load_or_create(&token_path)?)
-    } else {
-        None
-    };
-    let uid = rustix::process::geteuid().as_raw();
-    let app = Arc::new(App {
-        store: Arc::clone(&store),
-        registry,
-        gate: Gate::new(uid, token, config.allowed_origins.clone(), config.allowed_hosts.clone()),
-        limits: config.limits,
-        streams: Arc::new(Semaphore::new(config.limits.streams)),
-        stopping: watch::Sender::new(false),
-    });
+    let gate = Gate::load(&store, &config)?;
+    let (sockets, opened_sockets) =
+        ComponentSockets::new(config.component_sockets.clone(), store.health().clone());
+    let app = Arc::new(App::new(Arc::clone(&store), registry, gate, &config, sockets));
     let mut listeners = Vec::new();
     for endpoint in &config.listen {
-        listeners.push(Listener::bind(endpoint).await?);
+        listeners.push(Listener::bind(endpoint, &config).await?);
     }
     let endpoints: Vec<String> = listeners.iter().map(Listener::endpoint).collect();
     signals::watch(&app, config.exit_with_parent)
         .map_err(|error| Exit::Other(format!("signals can't be watched: {error}")))?;
 
-    let (stop, stopper) = stop_channel();
-    let http = Http::new(Arc::clone(&app), stop.clone());
+    for (path, credential) in app.gate.sockets() {
+        app.sockets.open_again(path, credential);
+    }
+    let places = files::places(&config);
+    let connections = Serving::new(Arc::clone(&app));
     let mut serving = JoinSet::new();
     for listener in listeners {
-        serving.spawn(listener.serve(
-            Arc::clone(&app),
-            http.clone(),
-            stop.clone(),
-            // Of its own, so that a crowd on TCP can't keep the owner off the Unix socket.
-            Arc::new(Semaphore::new(config.limits.connections as usize)),
-        ));
+        // Places of its own, so that a crowd on TCP can't keep the owner off the Unix socket.
+        serving.spawn(listener.serve(connections.clone(), places));
     }
-    drop((http, stop));
+    serving.spawn(opened_sockets.serve(connections));
     ready::announce(&endpoints, config.ready_fd)
         .map_err(|error| Exit::Other(format!("the ready line can't be written: {error}")))?;
     tracing::info!(?endpoints, version = env!("CARGO_PKG_VERSION"), "ready");
@@ -152,8 +138,11 @@ async fn serve(config: Config) -> Result<(), Exit> {
     app.stopped().await;
     ready::stopping();
     // Connections finish what they have begun; idle ones end at once.
-    let _ = stopper.stop();
-    let finished = async { while serving.join_next().await.is_some() {} };
+    app.tasks.close();
+    let finished = async {
+        while serving.join_next().await.is_some() {}
+        app.tasks.wait().await;
+    };
     if tokio::time::timeout(config.shutdown_grace, finished).await.is_err() {
         tracing::warn!("calls still ran at the end of the shutdown grace");
         serving.abort_all();

@@ -1,24 +1,29 @@
 //! Listeners: they accept connections, note who is at the other end, and serve each until it ends.
+//!
+//! `unix` and `tcp` bind sockets; `component_sockets` binds those that the owner has opened for a
+//! component, at run time; `accept` gives each connection a place of `places`; `serve` answers its
+//! requests over the stream of `timed`. What a request may do is not known here.
 
+mod accept;
+mod component_sockets;
+mod connection;
+mod group;
+mod places;
+mod serve;
 mod tcp;
+mod timed;
 mod unix;
 
 use std::io;
-use std::sync::Arc;
-use std::time::Duration;
 
-use jsonrpsee::server::{StopHandle, serve_with_graceful_shutdown};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 
 use crate::access::Peer;
-use crate::app::App;
-use crate::config::Endpoint;
-use crate::http::Http;
+use crate::config::{Config, Endpoint};
 
-/// After an accept that failed (too many open files), accepting rests for this long.
-const ACCEPT_REST: Duration = Duration::from_millis(50);
+pub(crate) use accept::Serving;
+pub(crate) use component_sockets::ComponentSockets;
+pub(crate) use connection::Connection;
 
 /// A socket that is bound, not yet served.
 pub(crate) enum Listener {
@@ -53,13 +58,22 @@ pub enum ListenError {
 }
 
 impl Listener {
-    /// Binds an endpoint. A socket file that nobody listens on any more is replaced.
+    /// Binds an endpoint of the configuration. A socket file that nobody listens on any more is
+    /// replaced.
     ///
     /// # Errors
     /// See [`ListenError`].
-    pub(crate) async fn bind(endpoint: &Endpoint) -> Result<Self, ListenError> {
+    pub(crate) async fn bind(endpoint: &Endpoint, config: &Config) -> Result<Self, ListenError> {
         match endpoint {
-            Endpoint::Unix(path) => unix::UnixSocket::bind(path).await.map(Listener::Unix),
+            Endpoint::Unix(path) => unix::UnixSocket::bind_owner(path).map(Listener::Unix),
+            Endpoint::Component(path) => {
+                let owners = config.listen.iter().filter_map(|endpoint| match endpoint {
+                    Endpoint::Unix(path) => Some(path.as_path()),
+                    Endpoint::Component(_) | Endpoint::Tcp(_) => None,
+                });
+                let group = config.socket_group.as_deref();
+                unix::UnixSocket::bind_component(path, group, owners).map(Listener::Unix)
+            }
             Endpoint::Tcp(address) => tcp::TcpSocket::bind(*address).await.map(Listener::Tcp),
         }
     }
@@ -67,51 +81,21 @@ impl Listener {
     /// The endpoint for the ready line: as a client would name it.
     pub(crate) fn endpoint(&self) -> String {
         match self {
-            Listener::Unix(socket) => format!("unix:{}", socket.path().display()),
+            Listener::Unix(socket) => socket.endpoint(),
             Listener::Tcp(socket) => format!("http://{}", socket.address()),
         }
     }
 
-    /// Accepts and serves connections until the daemon is to stop; then waits for those it has.
-    pub(crate) async fn serve(
-        self,
-        app: Arc<App>,
-        http: Http,
-        stop: StopHandle,
-        places: Arc<Semaphore>,
-    ) {
-        let mut connections = JoinSet::new();
-        let mut stopped = std::pin::pin!(app.stopped());
-        loop {
-            // A connection is not accepted before there is a place for it: it waits in the backlog.
-            let place = tokio::select! {
-                () = &mut stopped => break,
-                place = Arc::clone(&places).acquire_owned() => place,
-            };
-            let accepted = tokio::select! {
-                () = &mut stopped => break,
-                accepted = self.accept() => accepted,
-            };
-            match accepted {
-                Ok((stream, peer)) => {
-                    let (http, stop) = (http.clone(), stop.clone());
-                    connections.spawn(async move {
-                        let _place = place;
-                        serve_connection(stream, peer, http, stop).await;
-                    });
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "a connection could not be accepted");
-                    tokio::time::sleep(ACCEPT_REST).await;
-                }
-            }
-            while connections.try_join_next().is_some() {}
-        }
-        drop(self);
-        while connections.join_next().await.is_some() {}
+    /// Accepts and serves connections, so many at a time, until the daemon is to stop; then waits for
+    /// those it has.
+    pub(crate) async fn serve(self, serving: Serving, places: usize) {
+        let places = serving.all_places.of_endpoint(places);
+        let stopped = serving.app.stopped();
+        accept::run(self, places, serving, stopped).await;
     }
 
-    async fn accept(&self) -> io::Result<(Box<dyn Stream>, Peer)> {
+    /// Accepts a connection. An accept that is given up may lose one.
+    async fn accept(&mut self) -> io::Result<(Box<dyn Stream>, Peer)> {
         match self {
             Listener::Unix(socket) => socket.accept().await,
             Listener::Tcp(socket) => socket.accept().await,
@@ -122,11 +106,3 @@ impl Listener {
 /// A connection's bytes, whatever carries them.
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
-
-async fn serve_connection(stream: Box<dyn Stream>, peer: Peer, http: Http, stop: StopHandle) {
-    let service = tower::service_fn(move |request| http.clone().answer(peer, request));
-    let served = serve_with_graceful_shutdown(stream, service, stop.shutdown()).await;
-    if let Err(error) = served {
-        tracing::debug!(%error, "a connection ended early");
-    }
-}

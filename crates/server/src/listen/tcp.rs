@@ -31,7 +31,7 @@ impl TcpSocket {
         self.address
     }
 
-    pub(super) async fn accept(&self) -> io::Result<(Box<dyn Stream>, Peer)> {
+    pub(super) async fn accept(&mut self) -> io::Result<(Box<dyn Stream>, Peer)> {
         let (stream, _) = self.listener.accept().await?;
         // A small answer must not wait for more to send with it.
         stream.set_nodelay(true)?;

@@ -1,7 +1,8 @@
 //! `blobs`: content as base64 in JSON. The streams are in [`crate::http`].
 
 use osnova_storage_api::blobs::{
-    BlobData, BlobPut, Delete, Get, GetParams, Has, List, Pin, Put, PutParams, Stat, Unpin, Usage,
+    BlobData, BlobPut, Delete, Get, GetParams, Grant, Has, List, Pin, Put, PutParams, Stat, Unpin,
+    Usage,
 };
 use osnova_storage_api::wire::{Base64Data, UnsignedInteger};
 use osnova_storage_api::{ApiError, ErrorCode};
@@ -24,12 +25,13 @@ pub(super) fn register(registry: &mut Registry) {
     registry.read::<List>(blobs::list);
     registry.write::<Pin>(blobs::pin);
     registry.write::<Unpin>(blobs::unpin);
+    registry.write::<Grant>(blobs::grant);
     registry.blocking::<Delete>(|app, caller, params| {
-        app.store.blobs().delete(app.store.db(), caller, &params.hash)
+        app.store.blobs().delete(app.store.db(), caller, params)
     });
     registry.blocking::<Usage>(|app, caller, _| {
-        let limit = app.store.blobs().limits().limit_bytes;
-        app.store.db().read(|reader| blobs::usage(reader, caller, limit))
+        let limits = app.store.blobs().limits();
+        app.store.db().read(|reader| blobs::usage(reader, caller, limits))
     });
 }
 

@@ -1,6 +1,7 @@
 //! The methods that are served: one file a namespace, each a list of which operation of the core
 //! serves which method of the contract.
 
+mod auth;
 mod blobs;
 mod components;
 mod preferences;
@@ -22,6 +23,7 @@ pub(crate) fn registry() -> Result<Registry, String> {
     preferences::register(&mut registry);
     blobs::register(&mut registry);
     vault::register(&mut registry);
+    auth::register(&mut registry);
     schema::register(&mut registry);
     status::register(&mut registry);
     system::register(&mut registry);

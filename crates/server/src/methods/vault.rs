@@ -11,7 +11,8 @@ pub(super) fn register(registry: &mut Registry) {
     registry.blocking::<Unlock>(|app, _, params| {
         let master = MasterKey::parse(params.secret.expose().as_bytes())
             .map_err(|error| StoreError::Refused(ApiError::field("secret", error.to_string())))?;
-        app.store.unlock(master)
+        app.unlock
+            .attempt(|| app.store.unlock(master), |error| matches!(error, StoreError::WrongKey))
     });
     registry.blocking::<Lock>(|app, _, _| {
         app.store.vault().lock();

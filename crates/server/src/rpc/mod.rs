@@ -10,4 +10,4 @@ mod service;
 
 pub(crate) use answer::error_body;
 pub(crate) use registry::Registry;
-pub(crate) use service::{Rpc, WebSocketRpc};
+pub(crate) use service::Rpc;

@@ -20,17 +20,38 @@ use osnova_storage_core::{Caller, StoreError};
 use tokio::sync::oneshot;
 
 use super::answer;
+use crate::access::{Credential, Permit};
 use crate::app::App;
 use crate::errors;
 
+/// When a call that found too many others may be tried again.
+const RETRY_AFTER_MS: u64 = 20;
 /// About how many bytes a write takes beside its params: its row of the feed, its pages.
 const WRITE_WEIGHT: usize = 512;
 
 /// A call on its way to its method.
 pub(super) struct Call<'a> {
     pub(super) id: Id<'static>,
-    pub(super) caller: Arc<Caller>,
+    pub(super) credential: Arc<Credential>,
     pub(super) params: Option<&'a str>,
+    /// Held for as long as anything of the call runs or waits, whether or not its client still does.
+    pub(super) permits: CallPermits,
+}
+
+/// That a call may run: one permit of the daemon's, one of its caller's.
+pub(super) struct CallPermits {
+    _all: Permit,
+    _callers: Permit,
+}
+
+impl CallPermits {
+    /// # Errors
+    /// `unavailable` where too many calls run or wait.
+    pub(super) fn take(app: &App, credential: &Credential) -> Result<Self, ApiError> {
+        let busy = || ApiError::unavailable("too many calls run or wait", RETRY_AFTER_MS);
+        let callers = credential.account().calls.take().ok_or_else(busy)?;
+        Ok(Self { _callers: callers, _all: app.calls.take().ok_or_else(busy)? })
+    }
 }
 
 /// A call that was begun.
@@ -80,7 +101,8 @@ impl Registry {
         operation: fn(&Tx<'_>, &Caller, &M::Params) -> StoreResult<M::Result>,
     ) {
         let handler = move |app: &Arc<App>, call: Call<'_>, jobs: &mut Vec<Job>| {
-            let Call { id, caller, params: text } = call;
+            let Call { id, credential, params: text, permits } = call;
+            let caller = Arc::clone(credential.caller());
             // The answer says back what was written: one that would not fit is refused before.
             let fits = app.limits.response_bytes - app.limits.response_bytes / 64;
             if text.is_some_and(|text| text.len() > fits) {
@@ -109,7 +131,10 @@ impl Registry {
                     })
                 },
                 // The receiver is gone where the client hung up; the write stands.
-                move |result| drop(reply.send(result)),
+                move |result| {
+                    drop(permits);
+                    drop(reply.send(result));
+                },
             ));
             let app = Arc::clone(app);
             let answer = async move {
@@ -132,7 +157,8 @@ impl Registry {
         operation: fn(Reader<'_>, &Caller, &M::Params) -> StoreResult<M::Result>,
     ) {
         let handler = move |app: &Arc<App>, call: Call<'_>, _: &mut Vec<Job>| {
-            let Call { id, caller, params } = call;
+            let Call { id, credential, params, permits } = call;
+            let caller = Arc::clone(credential.caller());
             let params = match parse::<M>(params) {
                 Ok(params) => params,
                 Err(error) => return Begun::Done(answer::error(id, &error)),
@@ -143,7 +169,7 @@ impl Registry {
                     let result = result.map_err(|error| errors::to_api(&app.store, &error));
                     Begun::Done(answer::result(id, result, app.limits.response_bytes))
                 }
-                Err(_) => on_a_blocking_thread(app, id, move |app| {
+                Err(_) => on_a_blocking_thread(app, id, permits, move |app| {
                     app.store.db().read(|reader| operation(reader, &caller, &params))
                 }),
             }
@@ -171,11 +197,12 @@ impl Registry {
         + 'static,
     ) {
         let handler = move |app: &Arc<App>, call: Call<'_>, _: &mut Vec<Job>| {
-            let Call { id, caller, params } = call;
+            let Call { id, credential, params, permits } = call;
+            let caller = Arc::clone(credential.caller());
             match parse::<M>(params) {
-                Ok(params) => {
-                    on_a_blocking_thread(app, id, move |app| operation(app, &caller, &params))
-                }
+                Ok(params) => on_a_blocking_thread(app, id, permits, move |app| {
+                    operation(app, &caller, &params)
+                }),
                 Err(error) => Begun::Done(answer::error(id, &error)),
             }
         };
@@ -185,12 +212,13 @@ impl Registry {
     /// Serves a method out of memory, without blocking.
     pub(crate) fn immediate<M: Method>(
         &mut self,
-        operation: fn(&App, &Caller, &M::Params) -> StoreResult<M::Result>,
+        operation: fn(&App, &Credential, &M::Params) -> StoreResult<M::Result>,
     ) {
         let handler = move |app: &Arc<App>, call: Call<'_>, _: &mut Vec<Job>| {
-            let Call { id, caller, params } = call;
+            let Call { id, credential, params, .. } = call;
             let result = parse::<M>(params).and_then(|params| {
-                operation(app, &caller, &params).map_err(|error| errors::to_api(&app.store, &error))
+                operation(app, &credential, &params)
+                    .map_err(|error| errors::to_api(&app.store, &error))
             });
             Begun::Done(answer::result(id, result, app.limits.response_bytes))
         };
@@ -230,6 +258,7 @@ fn parse<M: Method>(params: Option<&str>) -> Result<M::Params, ApiError> {
 fn on_a_blocking_thread<T: serde::Serialize + Clone + Send + 'static>(
     app: &Arc<App>,
     id: Id<'static>,
+    permits: CallPermits,
     operation: impl FnOnce(&App) -> Result<T, StoreError> + Send + 'static,
 ) -> Begun {
     let app = Arc::clone(app);
@@ -237,6 +266,7 @@ fn on_a_blocking_thread<T: serde::Serialize + Clone + Send + 'static>(
         let worker = Arc::clone(&app);
         // The answer is written there too: a large one takes its time.
         let written = tokio::task::spawn_blocking(move || {
+            let _permits = permits;
             let result = operation(&worker).map_err(|error| errors::to_api(&worker.store, &error));
             let id = id.clone();
             answer::result(id, result, worker.limits.response_bytes)

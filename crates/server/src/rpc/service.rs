@@ -6,14 +6,13 @@ use jsonrpsee::core::middleware::{Batch, BatchEntry, Notification, RpcServiceT};
 use jsonrpsee::server::{BatchResponseBuilder, MethodResponse};
 use jsonrpsee::types::{Id, Request};
 use osnova_storage_api::{ApiError, ErrorCode};
-use osnova_storage_core::Caller;
 use osnova_storage_core::db::Job;
 use serde_json::value::RawValue;
 
 use super::answer;
-use super::registry::{Begun, Call, Service};
-use crate::access;
-use crate::access::audit::{self, Trace};
+use super::registry::{Begun, Call, CallPermits, Service};
+use crate::access::audit::Trace;
+use crate::access::{self, Credential};
 use crate::app::App;
 use crate::errors;
 
@@ -37,21 +36,23 @@ impl Rpc {
     /// Begins a call; what it writes is added to `jobs`.
     fn begin(&self, request: &Request<'_>, jobs: &mut Vec<Job>) -> Begun {
         let id = request.id.clone().into_owned();
+        let Some(credential) = request.extensions.get::<Arc<Credential>>() else {
+            let error = errors::internal("a request reached its method without a credential");
+            return Begun::Done(answer::error(id, &error));
+        };
         let Some(entry) = self.app.registry.find(&request.method) else {
             let error = ApiError::new(ErrorCode::MethodNotFound, "there is no method of this name");
             return Begun::Done(answer::error(id, &error));
         };
-        let Some(caller) = request.extensions.get::<Arc<Caller>>() else {
-            let error = errors::internal("a request reached its method without a caller");
-            return Begun::Done(answer::error(id, &error));
+        let admitted = access::admit(credential, &entry.spec)
+            .and_then(|()| CallPermits::take(&self.app, credential));
+        let permits = match admitted {
+            Ok(permits) => permits,
+            Err(error) => return Begun::Done(answer::error(id, &error)),
         };
-        if let Err(error) = access::check_scope(caller, &entry.spec) {
-            audit::denied(&audit::name(caller), entry.spec.name, &error);
-            return Begun::Done(answer::error(id, &error));
-        }
         let params = request.params.as_deref().map(RawValue::get);
-        let call = Call { id, caller: Arc::clone(caller), params };
-        let traced = Trace::start(&entry.spec, caller);
+        let call = Call { id, credential: Arc::clone(credential), params, permits };
+        let traced = Trace::start(&entry.spec, credential);
         match entry.begin(&self.app, call, jobs) {
             Begun::Done(response) => {
                 traced.finish(response.as_error_code());
@@ -98,7 +99,7 @@ impl RpcServiceT for Rpc {
     fn batch<'a>(&self, batch: Batch<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
         let service = self.clone();
         async move {
-            if batch.len() > service.app.limits.batch_calls as usize {
+            if batch.len() > service.app.limits.batch_calls {
                 return answer::error(Id::Null, &errors::instead_of_library_error(-32010));
             }
             let mut run = BatchRun::default();
@@ -180,41 +181,5 @@ impl BatchRun {
             }
         }
         MethodResponse::from_batch(builder.finish())
-    }
-}
-
-/// The same over a WebSocket: the library's own service is kept beside it, for by it the library
-/// counts the calls that a graceful stop waits for.
-#[derive(Clone)]
-pub(crate) struct WebSocketRpc<S> {
-    rpc: Rpc,
-    _counted: S,
-}
-
-impl<S> WebSocketRpc<S> {
-    /// Wraps the library's service of a connection.
-    pub(crate) fn new(rpc: Rpc, counted: S) -> Self {
-        Self { rpc, _counted: counted }
-    }
-}
-
-impl<S: Send + Sync> RpcServiceT for WebSocketRpc<S> {
-    type MethodResponse = MethodResponse;
-    type NotificationResponse = MethodResponse;
-    type BatchResponse = MethodResponse;
-
-    fn call<'a>(&self, request: Request<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
-        self.rpc.call(request)
-    }
-
-    fn batch<'a>(&self, batch: Batch<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
-        self.rpc.batch(batch)
-    }
-
-    fn notification<'a>(
-        &self,
-        notification: Notification<'a>,
-    ) -> impl Future<Output = MethodResponse> + Send + 'a {
-        self.rpc.notification(notification)
     }
 }
