@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use crate::error::ClientError;
+use crate::error::{ClientError, Fault};
 
 /// What jsonrpsee answers, without `data`, to a message over its limit on a WebSocket.
 const LIBRARY_TOO_LARGE: i32 = -32007;
@@ -32,37 +32,38 @@ struct ErrorObject {
 }
 
 /// Reads a JSON-RPC response, or, from a plain HTTP route or a proxy's error page, what can be made of it.
-pub(crate) fn rpc<R: DeserializeOwned>(
-    method: &str,
-    status: u16,
-    body: &[u8],
-) -> Result<R, ClientError> {
+pub(crate) fn rpc<R: DeserializeOwned>(method: &str, status: u16, body: &[u8]) -> Result<R, Fault> {
     match serde_json::from_slice::<Response<R>>(body) {
-        Ok(Response { error: Some(error), .. }) => Err(error.into()),
+        Ok(Response { error: Some(error), .. }) => Err(ClientError::from(error).into()),
         Ok(Response { result: Some(result), .. }) => Ok(result),
         // An answer of null reads as none at all.
         Ok(_) if status == 200 => {
-            serde_json::from_str("null").map_err(|error| unreadable(method, &error))
+            serde_json::from_str("null").map_err(|error| unreadable(method, &error).into())
         }
         Ok(_) => Err(failure(method, status, body)),
-        Err(error) if status == 200 => Err(unreadable(method, &error)),
+        Err(error) if status == 200 => Err(unreadable(method, &error).into()),
         Err(_) => Err(failure(method, status, body)),
     }
 }
 
 /// Reads the error that a plain HTTP route answered: the error object, bare or in a JSON-RPC response.
-pub(crate) fn failure(method: &str, status: u16, body: &[u8]) -> ClientError {
+pub(crate) fn failure(method: &str, status: u16, body: &[u8]) -> Fault {
     if let Ok(error) = serde_json::from_slice::<ErrorObject>(body) {
-        return error.into();
+        return ClientError::from(error).into();
     }
     if let Ok(Response::<Box<RawValue>> { error: Some(error), .. }) = serde_json::from_slice(body) {
-        return error.into();
+        return ClientError::from(error).into();
     }
-    from_status(method, status)
+    let why = "without an error object: what listens there may not be the daemon";
+    let error = from_status(method, status, why);
+    match error.code() {
+        Some(ErrorCode::Unavailable) => Fault::Unexplained(error),
+        _ => Fault::Final(error),
+    }
 }
 
-/// What a bare HTTP status says.
-pub(crate) fn from_status(method: &str, status: u16) -> ClientError {
+/// What an HTTP status says by itself; `why` says why there is no more.
+pub(crate) fn from_status(method: &str, status: u16, why: &str) -> ClientError {
     let code = match status {
         401 => ErrorCode::Unauthorized,
         403 => ErrorCode::Forbidden,
@@ -72,11 +73,11 @@ pub(crate) fn from_status(method: &str, status: u16) -> ClientError {
         _ => {
             return ClientError::Answer {
                 method: method.to_owned(),
-                why: format!("HTTP status {status} without an error object"),
+                why: format!("HTTP status {status} {why}"),
             };
         }
     };
-    ApiError::new(code, format!("HTTP status {status}")).into()
+    ApiError::new(code, format!("HTTP status {status} {why}")).into()
 }
 
 /// Reads an error object that another library has taken apart.
@@ -111,7 +112,10 @@ mod tests {
     use super::*;
 
     fn code_of(status: u16, body: &str) -> Option<ErrorCode> {
-        rpc::<bool>("a.b", status, body.as_bytes()).unwrap_err().code()
+        match rpc::<bool>("a.b", status, body.as_bytes()).unwrap_err() {
+            Fault::Final(error) | Fault::Unexplained(error) => error.code(),
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]

@@ -74,7 +74,9 @@ impl ClientBuilder {
         self
     }
 
-    /// The token to show; `$OSNOVA_STORAGE_TOKEN`, or none, where left out.
+    /// The token to show; that of the endpoint, `$OSNOVA_STORAGE_TOKEN`, or none, where left out. An
+    /// empty one is an error of [`build`](Self::build): on the owner's socket it would make the owner
+    /// of whoever meant to be less.
     pub fn token(mut self, token: impl Into<String>) -> Self {
         self.token = Some(token.into());
         self
@@ -115,11 +117,10 @@ impl ClientBuilder {
             Some(text) => text.parse()?,
             None => Endpoint::from_env()?,
         };
-        let token = self
-            .token
-            .or_else(|| endpoint.token.clone())
-            .or_else(|| env::var(TOKEN_VARIABLE).ok())
-            .filter(|token| !token.is_empty());
+        let token = match self.token.or_else(|| endpoint.token.clone()) {
+            Some(token) => Some(token),
+            None => token_from_env()?,
+        };
         let authorization = token.map(|token| authorization(&token)).transpose()?;
         let http = Http::new(
             &endpoint,
@@ -153,7 +154,21 @@ impl ClientBuilder {
     }
 }
 
+/// The token of the environment; a variable that is empty is one that is not set.
+fn token_from_env() -> Result<Option<String>, ClientError> {
+    match env::var(TOKEN_VARIABLE) {
+        Ok(token) => Ok(Some(token).filter(|token| !token.is_empty())),
+        Err(env::VarError::NotPresent) => Ok(None),
+        Err(env::VarError::NotUnicode(_)) => {
+            Err(ClientError::Params(format!("${TOKEN_VARIABLE} holds what is not text")))
+        }
+    }
+}
+
 fn authorization(token: &str) -> Result<HeaderValue, ClientError> {
+    if token.trim().is_empty() {
+        return Err(ClientError::Params("the token is empty".to_owned()));
+    }
     let mut value = HeaderValue::from_str(&format!("Bearer {}", token.trim()))
         .map_err(|_| ClientError::Params("the token holds what a header can't".to_owned()))?;
     value.set_sensitive(true);

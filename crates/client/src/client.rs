@@ -74,6 +74,11 @@ impl Client {
         &self.inner.endpoint
     }
 
+    /// Whether its calls carry a token, from wherever that came.
+    pub fn has_token(&self) -> bool {
+        self.inner.http.has_token()
+    }
+
     /// Makes a connection now, rather than with the first call.
     pub(crate) async fn reach(&self) -> Result<(), ClientError> {
         let mut attempts = Attempts::new(&self.inner.repeat);

@@ -5,10 +5,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// The environment variable that names the endpoint.
-pub(crate) const ENDPOINT_VARIABLE: &str = "OSNOVA_STORAGE_ENDPOINT";
-/// The environment variable that holds the token.
-pub(crate) const TOKEN_VARIABLE: &str = "OSNOVA_STORAGE_TOKEN";
+/// The environment variable that names the endpoint, as a host sets it for a component it starts.
+pub const ENDPOINT_VARIABLE: &str = "OSNOVA_STORAGE_ENDPOINT";
+/// The environment variable that holds the token, as a host sets it for a component it starts.
+pub const TOKEN_VARIABLE: &str = "OSNOVA_STORAGE_TOKEN";
 /// The environment variable that names the data root, for the daemon as for the default endpoint.
 const DATA_ROOT_VARIABLE: &str = "OSNOVA_STORAGE_DATA_ROOT";
 /// The owner's socket, in its directory.

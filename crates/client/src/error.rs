@@ -30,7 +30,7 @@ pub enum ClientError {
         message: String,
     },
 
-    /// No connection could be made; the call was not sent.
+    /// No connection could be made, or it was closed before the call was read: nothing was done.
     #[error("cannot connect to {endpoint}: {source}")]
     Connect {
         /// Where to, without its token.
@@ -103,12 +103,15 @@ impl ClientError {
 /// How far a call came before it failed.
 #[derive(Debug)]
 pub(crate) enum Fault {
-    /// Not a byte of it was sent.
+    /// Not a byte of it was sent, or the daemon did not read it to its end: it was not run.
     NotSent(io::Error),
     /// It was sent, or part of it, and no reply came.
     Lost(BoxError),
     /// It was sent, and no reply came in time.
     TimedOut(Duration),
+    /// A status says that the call can't be taken now, and no error object of the daemon's does:
+    /// whatever answered may have passed the call on.
+    Unexplained(ClientError),
     /// The daemon answered, or the caller's own part failed: trying again is not a matter of luck.
     Final(ClientError),
 }

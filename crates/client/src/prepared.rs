@@ -178,5 +178,13 @@ mod tests {
         no("preferences.set", r#"["a",1,4]"#);
         no("tomorrow.invent", "{}");
         yes("system_shutdown", "{}");
+        // Each makes another secret; an id that they don't take would not make the daemon know them.
+        for id in ["{}", r#"{"requestId":"mine"}"#, "[]"] {
+            no("auth.createToken", id);
+            no("auth_createToken", id);
+            no("auth.rotateOwnerToken", id);
+        }
+        yes("auth.revokeToken", r#"{"tokenId":"5f0c7a3be1d24896"}"#);
+        yes("auth.openSocket", r#"{"componentId":"a"}"#);
     }
 }

@@ -92,7 +92,7 @@ impl<'a> Attempts<'a> {
             Fault::TimedOut(_) if !self.repeat.after_timeout => {
                 Effect { repeatable: false, only_reads: true }
             }
-            Fault::TimedOut(_) | Fault::Lost(_) => effect(),
+            Fault::TimedOut(_) | Fault::Lost(_) | Fault::Unexplained(_) => effect(),
         };
         if safe.repeatable && self.made < self.repeat.attempts {
             let delay = self.delay(&fault);
@@ -112,7 +112,7 @@ impl<'a> Attempts<'a> {
         effect: Effect,
     ) -> ClientError {
         match fault {
-            Fault::Final(error) => error,
+            Fault::Final(error) | Fault::Unexplained(error) => error,
             Fault::NotSent(source) => {
                 ClientError::Connect { endpoint: endpoint.to_string(), source }
             }

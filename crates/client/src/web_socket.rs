@@ -143,7 +143,8 @@ impl fmt::Debug for WebSocket {
 fn refused(error: WsHandshakeError) -> Fault {
     match error {
         WsHandshakeError::Rejected { status_code } => {
-            answer::from_status("the WebSocket handshake", status_code).into()
+            // The call was not sent yet, so it may be tried again whatever it is.
+            answer::from_status("the WebSocket handshake", status_code, "to the handshake").into()
         }
         WsHandshakeError::Io(error) => Fault::NotSent(error),
         other => Fault::NotSent(io::Error::other(other)),

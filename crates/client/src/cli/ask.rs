@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 
 use super::Session;
 use super::failure::Failure;
+use super::refusal::explain;
 
 /// An answer, still as its text.
 pub(super) struct Answer<M: Method> {
@@ -28,7 +29,8 @@ pub(super) async fn ask<M: Method>(
 ) -> Result<Answer<M>, Failure> {
     let text = serde_json::to_string(&params).map_err(|error| Failure::usage(error.to_string()))?;
     drop(params);
-    let raw = session.client.call_raw(M::SPEC.name, Some(&text)).await?;
+    let raw = session.client.call_raw(M::SPEC.name, Some(&text)).await;
+    let raw = raw.map_err(|error| explain(session, error, &M::SPEC))?;
     Ok(Answer { raw, method: std::marker::PhantomData })
 }
 

@@ -3,7 +3,9 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use osnova_storage_client::api::blobs::{self, BlobPage, BlobStat, HashParams};
+use osnova_storage_client::api::blobs::{
+    self, BlobPage, BlobStat, DeleteParams, GrantParams, HashParams,
+};
 use osnova_storage_client::api::wire::BlobHash;
 use osnova_storage_client::{BlobStream, Method, PutBlob};
 
@@ -16,6 +18,7 @@ use super::output::output_failed;
 use super::paging::pages;
 use super::progress::Bar;
 use super::records::deleted;
+use super::refusal::explain;
 use super::table::{Cell, Table};
 
 pub(super) async fn run(session: &Session, command: BlobCommand) -> Result<(), Failure> {
@@ -34,28 +37,34 @@ pub(super) async fn run(session: &Session, command: BlobCommand) -> Result<(), F
         BlobCommand::Stat { hashes } => stats::<blobs::Stat>(session, hashes).await,
         BlobCommand::Pin { hashes } => stats::<blobs::Pin>(session, hashes).await,
         BlobCommand::Unpin { hashes } => stats::<blobs::Unpin>(session, hashes).await,
-        BlobCommand::Rm { hashes } => {
+        BlobCommand::Rm { hashes, component } => {
             for hash in hashes {
-                ask::show::<blobs::Delete>(session, HashParams { hash }, |answer| {
+                let params = DeleteParams { hash, component_id: component.clone() };
+                ask::show::<blobs::Delete>(session, params, |answer| {
                     session.output.line(&format!("{hash} {}", deleted(answer.deleted)))
                 })
                 .await?;
             }
             Ok(())
         }
+        BlobCommand::Grant { hash, component_id, no_pin } => {
+            let line = format!("{hash} granted to {component_id}");
+            let params = GrantParams { hash, component_id, pin: no_pin.then_some(false) };
+            ask::show::<blobs::Grant>(session, params, |_| session.output.line(&line)).await
+        }
         BlobCommand::Ls { pinned, order, page } => {
             let params = blobs::ListParams {
                 pinned,
                 order_by: order,
                 direction: page.direction(),
-                limit: page.limit(),
-                cursor: page.cursor,
+                limit: page.window.limit(),
+                cursor: page.window.cursor,
             };
             let show = |found: &BlobPage| session.output.table(&table(&found.items));
             pages::<blobs::List>(
                 session,
                 params,
-                page.all,
+                page.window.all,
                 |params| &mut params.cursor,
                 |found| found.next_cursor.clone(),
                 show,
@@ -108,9 +117,7 @@ async fn usage(session: &Session) -> Result<(), Failure> {
         if let Some(bytes) = usage.stored_bytes {
             table.pair("on disk", Cell::size(bytes.0));
         }
-        if let Some(bytes) = usage.limit_bytes {
-            table.pair("limit", Cell::size(bytes.0));
-        }
+        table.pair("limit", Cell::size(usage.limit_bytes.0));
         session.output.table(&table)
     })
     .await
@@ -134,8 +141,9 @@ async fn put(session: &Session, path: &Path, mut about: PutBlob) -> Result<(), F
     }
     let bar = Bar::new(about.length);
     about.progress = bar.progress();
-    let stored = session.client.put_blob(tokio::fs::File::from_std(file), about).await?;
+    let stored = session.client.put_blob(tokio::fs::File::from_std(file), about).await;
     drop(bar);
+    let stored = stored.map_err(|error| explain(session, error, &blobs::Put::SPEC))?;
     if session.output.is_json() {
         let text =
             serde_json::to_string(&stored).map_err(|error| Failure::failed(error.to_string()))?;
@@ -151,10 +159,11 @@ async fn get(
     range: Option<(u64, Option<u64>)>,
 ) -> Result<(), Failure> {
     let stream = match range {
-        None => session.client.get_blob(hash, ..).await?,
-        Some((first, None)) => session.client.get_blob(hash, first..).await?,
-        Some((first, Some(last))) => session.client.get_blob(hash, first..=last).await?,
+        None => session.client.get_blob(hash, ..).await,
+        Some((first, None)) => session.client.get_blob(hash, first..).await,
+        Some((first, Some(last))) => session.client.get_blob(hash, first..=last).await,
     };
+    let stream = stream.map_err(|error| explain(session, error, &blobs::Get::SPEC))?;
     let bar = Bar::new(Some(stream.length()));
     let stream = match bar.progress() {
         Some(progress) => stream.with_progress(progress),

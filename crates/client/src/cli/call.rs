@@ -7,6 +7,7 @@ use super::Session;
 use super::failure::Failure;
 use super::input;
 use super::output::Output;
+use super::refusal::explain;
 use super::table::{Cell, Table};
 
 /// The longest params that are read from standard input; the daemon takes 16 MiB unless configured.
@@ -26,10 +27,12 @@ pub(super) async fn call(
     };
     let answer = session.client.call_raw(method, params.as_deref()).await.map_err(|error| {
         let unknown = error.code() == Some(ErrorCode::MethodNotFound);
-        let failure = Failure::from(error);
-        match nearest(method).filter(|_| unknown) {
-            Some(name) => failure.with_hint(&format!("did you mean {name}?")),
-            None => failure,
+        if let Some(name) = nearest(method).filter(|_| unknown) {
+            return Failure::from(error).with_hint(&format!("did you mean {name}?"));
+        }
+        match all_methods().find(|spec| spec.name == method) {
+            Some(spec) => explain(session, error, spec),
+            None => error.into(),
         }
     })?;
     match session.output.is_json() {

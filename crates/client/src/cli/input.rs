@@ -1,7 +1,7 @@
 //! Texts that a command reads, bounded.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::PathBuf;
 
 use super::failure::Failure;
@@ -38,6 +38,28 @@ fn read_up_to(source: &Source, max_bytes: u64) -> io::Result<String> {
         Source::File(path) => File::open(path)?.take(max_bytes + 1).read_to_string(&mut text)?,
     };
     Ok(text)
+}
+
+/// The first line of a file, without the white space around it; the rest is not looked at.
+pub(super) async fn first_line(path: PathBuf, max_bytes: u64) -> Result<String, Failure> {
+    let name = path.display().to_string();
+    let read = move || -> io::Result<String> {
+        let mut line = String::new();
+        BufReader::new(File::open(path)?.take(max_bytes + 1)).read_line(&mut line)?;
+        Ok(line)
+    };
+    // On a thread of its own, since it may be a pipe that nobody writes to.
+    let line = tokio::task::spawn_blocking(read).await.map_err(io::Error::other);
+    match line.and_then(|line| line) {
+        Ok(line) if line.len() as u64 > max_bytes => {
+            Err(Failure::usage(format!("{name}: its first line is longer than {max_bytes} bytes")))
+        }
+        Ok(line) if line.trim().is_empty() => {
+            Err(Failure::usage(format!("{name}: its first line is empty")))
+        }
+        Ok(line) => Ok(line.trim().to_owned()),
+        Err(error) => Err(Failure::usage(format!("{name}: {error}"))),
+    }
 }
 
 /// Standard input as a file, for a transfer.

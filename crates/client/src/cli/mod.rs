@@ -7,17 +7,22 @@ mod call;
 mod dependencies;
 mod failure;
 mod format;
+mod handover;
 mod indent;
 mod input;
+mod moment;
 mod output;
 mod paging;
 mod progress;
 mod records;
+mod refusal;
 mod secret;
+mod socket;
 mod status;
 mod table;
+mod token;
+mod whoami;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use osnova_storage_client::{Client, Repeat};
@@ -30,6 +35,8 @@ use output::Output;
 
 /// What a shell expects of a program that Ctrl-C ended.
 const INTERRUPTED: u8 = 130;
+/// The first line of a token file is never longer; the daemon's tokens have less than 100 characters.
+const MAX_TOKEN_BYTES: u64 = 4 << 10;
 
 /// What a command works with.
 struct Session {
@@ -59,9 +66,12 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         Command::Completions { shell } => return arguments::completions(*shell, &output),
         _ => {}
     }
-    let session = Session { client: client(connection)?, output };
+    let session = Session { client: client(connection).await?, output };
     match command {
         Command::Status => status::status(&session).await,
+        Command::Whoami => whoami::run(&session).await,
+        Command::Token(command) => token::run(&session, command).await,
+        Command::Socket(command) => socket::run(&session, command).await,
         Command::Shutdown => status::shutdown(&session).await,
         Command::Call { method, params } => call::call(&session, &method, params.as_deref()).await,
         Command::Blob(command) => blob::run(&session, command).await,
@@ -76,7 +86,7 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
     }
 }
 
-fn client(connection: Connection) -> Result<Client, Failure> {
+async fn client(connection: Connection) -> Result<Client, Failure> {
     // A person is waiting: a daemon that is not there is said at once, one that restarts is met.
     let repeat = Repeat { attempts: 4, budget: Duration::from_secs(10), ..Repeat::default() };
     let mut builder =
@@ -84,15 +94,12 @@ fn client(connection: Connection) -> Result<Client, Failure> {
     if let Some(endpoint) = connection.endpoint {
         builder = builder.endpoint(endpoint);
     }
-    if let Some(token) = token(connection.token, connection.token_file)? {
+    let token = match connection.token_file {
+        Some(file) => Some(input::first_line(file, MAX_TOKEN_BYTES).await?),
+        None => connection.token,
+    };
+    if let Some(token) = token {
         builder = builder.token(token);
     }
     builder.build().map_err(|error| Failure::usage(error.to_string()))
-}
-
-fn token(token: Option<String>, file: Option<PathBuf>) -> Result<Option<String>, Failure> {
-    let Some(file) = file else { return Ok(token) };
-    let text = std::fs::read_to_string(&file)
-        .map_err(|error| Failure::usage(format!("{}: {error}", file.display())))?;
-    Ok(Some(text.trim().to_owned()))
 }

@@ -1,6 +1,6 @@
 //! `ls`, `show`, `set` and `rm`: components and preferences.
 
-use osnova_storage_client::api::wire::{JsonText, Limit, Revision};
+use osnova_storage_client::api::wire::{JsonText, Revision};
 use osnova_storage_client::api::{components, preferences};
 
 use super::Session;
@@ -18,27 +18,28 @@ pub(super) async fn list(session: &Session, what: ListWhat) -> Result<(), Failur
                 r#type: component_type,
                 order_by: order,
                 direction: page.direction(),
-                limit: page.limit(),
-                cursor: page.cursor,
+                limit: page.window.limit(),
+                cursor: page.window.cursor,
             };
             let show = |found: &components::ComponentPage| show_components(session, found);
             pages::<components::List>(
                 session,
                 params,
-                page.all,
+                page.window.all,
                 |params| &mut params.cursor,
                 |found| found.next_cursor.clone(),
                 show,
             )
             .await
         }
-        ListWhat::Preferences { prefix, limit, cursor, all } => {
-            let params = preferences::ListParams { prefix, limit: limit.map(Limit), cursor };
+        ListWhat::Preferences { prefix, window } => {
+            let limit = window.limit();
+            let params = preferences::ListParams { prefix, limit, cursor: window.cursor };
             let show = |found: &preferences::PreferencePage| show_preferences(session, found);
             pages::<preferences::List>(
                 session,
                 params,
-                all,
+                window.all,
                 |params| &mut params.cursor,
                 |found| found.next_cursor.clone(),
                 show,

@@ -29,6 +29,19 @@ impl Cell {
         seconds.map_or_else(|| Cell::from(""), Cell::time)
     }
 
+    /// From when on something no longer counts. A person is told where that is past; a program has the
+    /// time, or `never`.
+    pub(super) fn expiry(seconds: Option<i64>, now: i64) -> Self {
+        match seconds {
+            None => Cell::from("never"),
+            Some(seconds) if seconds > now => Cell::time(seconds),
+            Some(seconds) => {
+                let time = Cell::time(seconds);
+                Self { person: format!("{} (expired)", time.person), ..time }
+            }
+        }
+    }
+
     /// A text that may be none.
     pub(super) fn maybe(text: Option<impl ToString>) -> Self {
         text.map_or_else(|| Cell::from(""), |text| Cell::from(text.to_string()))
@@ -110,6 +123,18 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_has_expired_is_marked() {
+        let texts = |seconds| {
+            let cell = Cell::expiry(seconds, 1000);
+            (cell.person, cell.program)
+        };
+        assert_eq!(texts(None), ("never".to_owned(), "never".to_owned()));
+        assert_eq!(texts(Some(1001)), ("1970-01-01 00:16:41Z".to_owned(), "1001".to_owned()));
+        let expired = "1970-01-01 00:16:40Z (expired)";
+        assert_eq!(texts(Some(1000)), (expired.to_owned(), "1000".to_owned()));
+    }
 
     #[test]
     fn a_person_and_a_program_see_the_same_rows() {

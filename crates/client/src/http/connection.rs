@@ -19,12 +19,13 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 
 use super::Body;
+use super::early::{EarlySocket, Sent};
 use crate::endpoint::Address;
 use crate::error::{BoxError, ClientError, Fault};
 use crate::socket::Socket;
 
 /// hyper's future that does the IO.
-type Driver = http1::Connection<TokioIo<Socket>, Body>;
+type Driver = http1::Connection<TokioIo<EarlySocket>, Body>;
 
 /// A connection. At most one request runs on it at a time.
 pub(crate) struct Connection {
@@ -32,11 +33,13 @@ pub(crate) struct Connection {
     /// None once the connection has ended.
     driver: Option<Pin<Box<Driver>>>,
     used: bool,
+    sent: Sent,
+    reset_means_unread: bool,
 }
 
 /// How far a request came.
 pub(super) enum SendFault {
-    /// Not a byte of it was sent; here it is again.
+    /// hyper did not begin with it; here it is again.
     NotSent(Box<Request<Body>>, io::Error),
     /// It failed on its way, or its answer did.
     Failed(Fault),
@@ -44,10 +47,14 @@ pub(super) enum SendFault {
 
 impl Connection {
     pub(super) async fn open(address: &Address) -> io::Result<Self> {
-        let socket = Socket::connect(address).await?;
+        let sent = Sent::default();
+        let socket = EarlySocket::new(Socket::connect(address).await?, sent.clone());
         let (sender, driver) =
             http1::handshake(TokioIo::new(socket)).await.map_err(io::Error::other)?;
-        Ok(Self { sender, driver: Some(Box::pin(driver)), used: false })
+        // Linux resets a Unix socket's peer only where bytes of his lay unread at the closing
+        // (net/unix/af_unix.c, unix_release_sock); a TCP reset has other causes too.
+        let reset_means_unread = cfg!(target_os = "linux") && matches!(address, Address::Unix(_));
+        Ok(Self { sender, driver: Some(Box::pin(driver)), used: false, sent, reset_means_unread })
     }
 
     /// Whether a request was sent on it before.
@@ -80,6 +87,10 @@ impl Connection {
         &mut self,
         request: Request<Body>,
     ) -> Result<Response<Incoming>, SendFault> {
+        self.sent.reset();
+        // A call is run when it was read to its end. A content that breaks off half-way is not one
+        // that was never sent.
+        let is_call = matches!(request.body(), Body::Whole(_));
         let mut response = pin!(self.sender.try_send_request(request));
         let outcome = poll_fn(|cx| {
             self.drive(cx);
@@ -96,7 +107,16 @@ impl Connection {
                     let why = io::Error::new(io::ErrorKind::ConnectionAborted, failed.into_error());
                     Err(SendFault::NotSent(Box::new(request), why))
                 }
-                None => Err(SendFault::Failed(fault(failed.into_error()))),
+                None => {
+                    let error = failed.into_error();
+                    let unread = self.reset_means_unread && is_call && was_reset(&error);
+                    Err(SendFault::Failed(match fault(error) {
+                        Fault::Lost(why) if unread || self.sent.is_nothing() => {
+                            Fault::NotSent(io::Error::new(io::ErrorKind::ConnectionAborted, why))
+                        }
+                        fault => fault,
+                    }))
+                }
             },
         }
     }
@@ -159,6 +179,13 @@ impl Connection {
     }
 }
 
+/// Whether the other side closed without reading all that it was sent.
+fn was_reset(error: &hyper::Error) -> bool {
+    let cause =
+        std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<io::Error>());
+    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::ConnectionReset)
+}
+
 /// A failure after part of the request was sent: the caller's reader gave up, or the reply was lost.
 fn fault(error: hyper::Error) -> Fault {
     if error.is_user() {
@@ -170,4 +197,34 @@ fn fault(error: hyper::Error) -> Fault {
         }
     }
     Fault::Lost(error.into())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::Shutdown;
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    /// A daemon that closes at the very moment at which a request is written: the write fails, and only
+    /// then does the connection end. The system took nothing, so the call may be any to be sent again.
+    #[tokio::test]
+    async fn a_request_of_which_nothing_was_taken_was_not_sent() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("storage.sock");
+        let listener = UnixListener::bind(&path).unwrap();
+        let mut connection = Connection::open(&Address::Unix(path)).await.unwrap();
+        let (mut daemon, _) = listener.accept().unwrap();
+        let request = || Request::post("/").body(Body::from(Bytes::from_static(b"{}"))).unwrap();
+        daemon.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
+        assert!(connection.send(request()).await.is_ok());
+        assert!(daemon.read(&mut [0; 1000]).unwrap() > 0);
+        assert!(connection.is_usable().await);
+        daemon.shutdown(Shutdown::Read).unwrap();
+
+        let closes = async move { drop(daemon) };
+        let (sent, ()) = tokio::join!(biased; connection.send(request()), closes);
+        assert!(matches!(sent, Err(SendFault::Failed(Fault::NotSent(_)))));
+    }
 }

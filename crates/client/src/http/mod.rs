@@ -2,6 +2,7 @@
 
 mod body;
 mod connection;
+mod early;
 mod pool;
 
 use std::sync::Arc;
@@ -59,6 +60,11 @@ impl Http {
         })
     }
 
+    /// Whether requests carry a token.
+    pub(crate) fn has_token(&self) -> bool {
+        self.authorization.is_some()
+    }
+
     /// Makes a connection, so that one knows that it can be made.
     pub(crate) async fn reach(&self) -> Result<(), Fault> {
         let connection = self.pool.take().await.map_err(Fault::NotSent)?;
@@ -79,7 +85,7 @@ impl Http {
             let status = response.status().as_u16();
             let body = connection.collect(response, self.max_response_bytes, &call.method).await?;
             self.pool.put_back(connection);
-            Ok(answer::rpc(&call.method, status, &body)?)
+            answer::rpc(&call.method, status, &body)
         };
         match tokio::time::timeout(self.request_timeout, exchange).await {
             Ok(outcome) => outcome,
@@ -122,9 +128,9 @@ impl Http {
     ) -> Fault {
         let status = response.status().as_u16();
         match connection.collect(response, MAX_ERROR_BYTES, what).await {
-            Ok(body) => answer::failure(what, status, &body).into(),
+            Ok(body) => answer::failure(what, status, &body),
             // The head was read: what it says is known, though the rest is lost.
-            Err(_) => answer::from_status(what, status).into(),
+            Err(_) => answer::from_status(what, status, "whose body was lost").into(),
         }
     }
 

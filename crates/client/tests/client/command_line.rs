@@ -1,35 +1,13 @@
 //! The program: what it prints, and the code it exits with.
 
-use std::io::Write;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
+use crate::program::{run, texts};
 use crate::support::{Fake, Step};
 
 const HASH: &str = "738e10c42fc3177b07bc6ea9c685e764abb4482c232963394fc91c4b30653745";
 const NOT_FOUND: &str =
     r#"{"code":-32001,"message":"no such preference","data":{"code":"not_found"}}"#;
-
-/// Runs the program on a thread of its own, so that the fake can answer it.
-async fn run(endpoint: &str, arguments: &[&str], input: &str) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_osnova-storage"));
-    command.arg("--endpoint").arg(endpoint).args(arguments);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let input = input.to_owned();
-    let run = move || {
-        let mut child = command.spawn().unwrap();
-        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-        child.wait_with_output().unwrap()
-    };
-    tokio::task::spawn_blocking(run).await.unwrap()
-}
-
-fn texts(output: &Output) -> (i32, &str, &str) {
-    (
-        output.status.code().unwrap(),
-        std::str::from_utf8(&output.stdout).unwrap(),
-        std::str::from_utf8(&output.stderr).unwrap(),
-    )
-}
 
 #[tokio::test]
 async fn json_is_printed_as_it_came_and_rows_are_tab_separated() {

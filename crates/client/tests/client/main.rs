@@ -2,7 +2,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 #[cfg(all(feature = "cli", unix))]
+mod access_commands;
+#[cfg(all(feature = "cli", unix))]
 mod command_line;
+#[cfg(all(feature = "cli", unix))]
+mod program;
+mod refusing;
 mod repeating;
 mod streams;
 mod support;

@@ -200,7 +200,7 @@ async fn a_connection_that_was_closed_while_idle_costs_nothing() {
     let client = fake.client();
     for count in 1..=5 {
         client.call_raw("tomorrow.invent", None).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        fake.ended(count).await;
         assert_eq!(fake.requests().len(), count);
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use osnova_storage_client::{Client, Repeat};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::watch;
 
 /// What to do with a request.
 #[derive(Clone)]
@@ -33,6 +34,15 @@ impl Step {
     }
 }
 
+/// A connection that is closed without reading what comes on it.
+#[derive(Clone)]
+pub(crate) struct Refusal {
+    /// What to answer all the same.
+    pub(crate) answer: Vec<u8>,
+    /// Whether that is done only once something has come.
+    pub(crate) waits: bool,
+}
+
 /// A request as it came.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
@@ -53,23 +63,51 @@ pub(crate) struct Fake {
     _directory: tempfile::TempDir,
     path: PathBuf,
     requests: Arc<Mutex<Vec<Request>>>,
+    ended: watch::Receiver<usize>,
 }
 
 impl Fake {
     /// Listens, and answers the n-th request by the n-th step; after the last, by the last.
     pub(crate) fn start(steps: Vec<Step>) -> Self {
+        Self::refusing(Vec::new(), steps)
+    }
+
+    /// The same, where the first connections are refused.
+    pub(crate) fn refusing(refusals: Vec<Refusal>, steps: Vec<Step>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("storage.sock");
         let listener = UnixListener::bind(&path).unwrap();
         let requests = Arc::new(Mutex::new(Vec::new()));
         let kept = requests.clone();
+        let (ending, ended) = watch::channel(0);
+        let ending = Arc::new(ending);
         tokio::spawn(async move {
             for connection in 0.. {
                 let (stream, _) = listener.accept().await.unwrap();
-                tokio::spawn(serve(stream, connection, steps.clone(), kept.clone()));
+                let refusal = refusals.get(connection).cloned();
+                let (steps, kept, ending) = (steps.clone(), kept.clone(), ending.clone());
+                tokio::spawn(async move {
+                    match refusal {
+                        Some(refusal) => refuse(stream, &refusal).await,
+                        None => serve(stream, connection, steps, kept).await,
+                    }
+                    ending.send_modify(|count| *count += 1);
+                });
             }
         });
-        Self { _directory: directory, path, requests }
+        Self { _directory: directory, path, requests, ended }
+    }
+
+    /// Waits until so many connections have been closed from this side or the other.
+    pub(crate) async fn ended(&self, connections: usize) {
+        let mut ended = self.ended.clone();
+        let enough = ended.wait_for(|count| *count >= connections);
+        tokio::time::timeout(Duration::from_secs(10), enough).await.unwrap().unwrap();
+    }
+
+    /// How many connections have been closed.
+    pub(crate) fn ended_so_far(&self) -> usize {
+        *self.ended.borrow()
     }
 
     pub(crate) fn endpoint(&self) -> String {
@@ -102,6 +140,13 @@ pub(crate) fn quick() -> Repeat {
         max_delay: Duration::from_millis(20),
         ..Repeat::default()
     }
+}
+
+async fn refuse(mut stream: UnixStream, refusal: &Refusal) {
+    if refusal.waits {
+        stream.readable().await.unwrap();
+    }
+    stream.write_all(&refusal.answer).await.unwrap();
 }
 
 async fn serve(

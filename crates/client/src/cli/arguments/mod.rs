@@ -1,5 +1,7 @@
 //! The grammar of the command line.
 
+mod access;
+
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
@@ -9,6 +11,8 @@ use osnova_storage_client::api::blobs::BlobOrder;
 use osnova_storage_client::api::components::{ComponentOrder, ComponentType, Direction};
 use osnova_storage_client::api::wire::{BlobHash, ComponentId, Cursor, PreferenceKey};
 use osnova_storage_client::api::{all_methods, wire};
+
+pub(super) use access::{Lifetime, SocketCommand, TokenCommand};
 
 use super::failure::Failure;
 use super::output::Output;
@@ -28,16 +32,17 @@ pub(crate) struct Arguments {
 
 /// How to reach the daemon.
 #[derive(Args)]
+#[command(next_help_heading = "Connection")]
 pub(super) struct Connection {
     /// Where it listens: unix:PATH, ws+unix:PATH, http://127.0.0.1:PORT or ws://127.0.0.1:PORT
     /// [env: OSNOVA_STORAGE_ENDPOINT; default: the user's socket]
     #[arg(long, global = true, value_name = "ENDPOINT")]
     pub(super) endpoint: Option<String>,
-    /// The token to show; other users can see arguments, so better by file or environment
-    /// [env: OSNOVA_STORAGE_TOKEN]
+    /// The token to show. Better by --token-file or the environment: every program of the machine can
+    /// read it here, in the list of processes [env: OSNOVA_STORAGE_TOKEN]
     #[arg(long, global = true, value_name = "TOKEN")]
     pub(super) token: Option<String>,
-    /// A file with the token to show.
+    /// A file whose first line is the token to show.
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "token")]
     pub(super) token_file: Option<PathBuf>,
     /// How long to wait for an answer.
@@ -49,6 +54,14 @@ pub(super) struct Connection {
 pub(super) enum Command {
     /// Say whether the daemon is well.
     Status,
+    /// Say who the daemon takes one for, and what one may do.
+    Whoami,
+    /// Tokens: credentials of components, and the owner's.
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Sockets that are bound to components.
+    #[command(subcommand)]
+    Socket(SocketCommand),
     /// Call any method of the contract.
     Call {
         /// The method, such as components.get.
@@ -63,7 +76,7 @@ pub(super) enum Command {
         /// Only those that begin with this.
         prefix: Option<String>,
     },
-    /// Content: put, read, list, pin, remove.
+    /// Content: put, read, list, pin, grant, remove.
     #[command(subcommand)]
     Blob(BlobCommand),
     /// List records.
@@ -149,6 +162,20 @@ pub(super) enum BlobCommand {
         /// Their hashes.
         #[arg(required = true)]
         hashes: Vec<BlobHash>,
+        /// Drop only what this component holds of them: so a grant is taken back.
+        #[arg(long, value_name = "ID")]
+        component: Option<ComponentId>,
+    },
+    /// Let a component see a content, as if it had put it.
+    Grant {
+        /// Its hash.
+        hash: BlobHash,
+        /// Who shall see it.
+        #[arg(value_name = "COMPONENT-ID")]
+        component_id: ComponentId,
+        /// Do not keep it for the component unless a record names it soon.
+        #[arg(long)]
+        no_pin: bool,
     },
     /// Pin contents: they stay until they are deleted.
     Pin {
@@ -175,9 +202,16 @@ pub(super) struct PageArguments {
     /// From the greatest to the least.
     #[arg(long)]
     pub(super) desc: bool,
+    #[command(flatten)]
+    pub(super) window: Window,
+}
+
+/// Which part of a list that has one order only.
+#[derive(Args)]
+pub(super) struct Window {
     /// At most this many, 1 to 1000.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1000))]
-    pub(super) limit: Option<u16>,
+    limit: Option<u16>,
     /// Go on where an earlier page ended.
     #[arg(long)]
     pub(super) cursor: Option<Cursor>,
@@ -194,7 +228,9 @@ impl PageArguments {
             _ => None,
         }
     }
+}
 
+impl Window {
     pub(super) fn limit(&self) -> Option<wire::Limit> {
         self.limit.map(wire::Limit)
     }
@@ -220,15 +256,8 @@ pub(super) enum ListWhat {
         /// Only keys that begin with this.
         #[arg(long)]
         prefix: Option<PreferenceKey>,
-        /// At most this many, 1 to 1000.
-        #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1000))]
-        limit: Option<u16>,
-        /// Go on where an earlier page ended.
-        #[arg(long)]
-        cursor: Option<Cursor>,
-        /// All pages.
-        #[arg(long)]
-        all: bool,
+        #[command(flatten)]
+        window: Window,
     },
 }
 
