@@ -44,6 +44,17 @@ impl Request {
         Self { bytes, id_at, serial_at: None }
     }
 
+    /// The same over HTTP with one more header.
+    pub(crate) fn with_header(mut self, line: &str) -> Self {
+        let Some(first_line) = find(&self.bytes, b"\r\n") else { return self };
+        let at = first_line + 2;
+        let line = format!("{line}\r\n");
+        self.bytes.splice(at..at, line.bytes());
+        self.id_at = self.id_at.map(|id_at| id_at + line.len());
+        self.serial_at = self.serial_at.map(|serial_at| serial_at + line.len());
+        self
+    }
+
     /// `PUT /blobs` of `content`, whose first bytes become a serial number, so that every request
     /// carries content that was never put before.
     pub(crate) fn put_blob(content: &[u8]) -> Self {

@@ -36,6 +36,11 @@ pub(crate) const GROUPS: &[Group] = &[
         measure: reads::points,
     },
     Group {
+        name: "access",
+        about: "point reads by a component, against the owner's",
+        measure: reads::access,
+    },
+    Group {
         name: "writes",
         about: "durable writes, against PostgreSQL, Redis and a commit per write",
         measure: writes::many,

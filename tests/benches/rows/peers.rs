@@ -1,6 +1,7 @@
 //! How the daemon is set beside a peer or beside itself: in turns, under the same load.
 
 use std::cell::RefCell;
+use std::path::Path;
 
 use super::connections;
 use crate::bench::Bench;
@@ -11,10 +12,10 @@ use crate::measure::{Summary, in_turns, short};
 use crate::postgres::Script;
 use crate::table::{Bound, Figure, Row, Table};
 
-/// A load of `callers` on `daemon`, each call one of `requests`.
+/// A load of `callers` on `socket`, each call one of `requests`.
 #[derive(Clone, Copy)]
 pub(super) struct Load<'a> {
-    pub(super) daemon: &'a Daemon,
+    pub(super) socket: &'a Path,
     pub(super) protocol: Protocol,
     pub(super) requests: &'a [Request],
     pub(super) callers: usize,
@@ -23,7 +24,7 @@ pub(super) struct Load<'a> {
 impl Load<'_> {
     pub(super) fn run(&self, bench: &Bench) -> Result<Summary, String> {
         let plan = bench.plan(self.callers);
-        load::run(self.daemon.socket(), self.protocol, self.requests, plan)
+        load::run(self.socket, self.protocol, self.requests, plan)
     }
 
     /// How often it is answered in a second, in turns with how often `other` is.
@@ -59,7 +60,7 @@ pub(super) fn beside_postgres(
 ) {
     for (callers, aim) in aims {
         let what = format!("{method}, {}", connections(callers));
-        let load = Load { daemon, protocol: Protocol::JsonRpc, requests, callers };
+        let load = Load { socket: daemon.socket(), protocol: Protocol::JsonRpc, requests, callers };
         let row = match bench.postgres() {
             Ok(postgres) => {
                 let latency = RefCell::new(f64::NAN);

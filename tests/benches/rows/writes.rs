@@ -32,8 +32,12 @@ pub(crate) fn many(bench: &Bench, table: &mut Table) -> Result<(), String> {
     records::seed_components(&mut daemon.client()?, 0, records::RECORDS)?;
     let sets = records::sets(Protocol::JsonRpc);
     let puts = records::puts(Protocol::JsonRpc, records::RECORDS);
-    let many =
-        Load { daemon: &daemon, protocol: Protocol::JsonRpc, requests: &sets, callers: MANY };
+    let many = Load {
+        socket: daemon.socket(),
+        protocol: Protocol::JsonRpc,
+        requests: &sets,
+        callers: MANY,
+    };
     // The first sets insert; all that follow update, as pgbench's do.
     many.run(bench)?;
     for (method, requests) in
