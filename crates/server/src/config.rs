@@ -138,6 +138,7 @@ struct LimitsSection {
     connections_per_component: Option<usize>,
     calls: Option<usize>,
     calls_per_component: Option<usize>,
+    large_messages_per_component: Option<usize>,
     streams: Option<usize>,
     streams_per_component: Option<usize>,
     header_timeout_ms: Option<u64>,
@@ -162,6 +163,9 @@ pub struct Limits {
     pub calls: usize,
     /// The most of them that are a component's.
     pub calls_per_component: usize,
+    /// The most large requests of a component that are in memory at a time, and as many answers; and its
+    /// WebSockets.
+    pub large_messages_per_component: usize,
     /// The most blob streams at a time.
     pub streams: usize,
     /// The most of them that are a component's.
@@ -185,6 +189,7 @@ impl Default for Limits {
             connections_per_component: 256,
             calls: 8192,
             calls_per_component: 1024,
+            large_messages_per_component: 16,
             streams: 64,
             streams_per_component: 16,
             header_timeout: Duration::from_secs(10),
@@ -330,6 +335,9 @@ impl Config {
                 .unwrap_or(defaults.connections_per_component),
             calls: asked.calls.unwrap_or(defaults.calls),
             calls_per_component: asked.calls_per_component.unwrap_or(defaults.calls_per_component),
+            large_messages_per_component: asked
+                .large_messages_per_component
+                .unwrap_or(defaults.large_messages_per_component),
             streams: asked.streams.unwrap_or(defaults.streams),
             streams_per_component: asked
                 .streams_per_component
@@ -401,6 +409,10 @@ fn check_limits(database: &DatabaseOptions, limits: &Limits) -> Result<(), Confi
         (limits.connections, "limits.connections must be at least 1"),
         (limits.calls, "limits.calls must be at least 1"),
         (limits.batch_calls, "limits.batch_calls must be at least 1"),
+        (
+            limits.large_messages_per_component,
+            "limits.large_messages_per_component must be at least 1",
+        ),
     ];
     let timeouts = [
         (limits.header_timeout, "limits.header_timeout_ms must be at least 1"),

@@ -3,10 +3,11 @@
 
 use std::time::Instant;
 
+use osnova_storage_api::wire::TokenId;
 use osnova_storage_api::{Access, ApiError, ErrorCode, MethodSpec};
 use osnova_storage_core::Caller;
 
-use super::Credential;
+use super::{Credential, Peer};
 
 /// The caller as the log names him.
 pub(crate) fn name(caller: &Caller) -> String {
@@ -16,9 +17,22 @@ pub(crate) fn name(caller: &Caller) -> String {
     }
 }
 
-/// Notes a call that was denied. `what` is a method or a route, never a path with a token in it.
-pub(crate) fn denied(caller: &str, what: &str, error: &ApiError) {
-    tracing::info!(target: "audit", caller, method = what, outcome = error.code().name(), "denied");
+/// The public part of the token that a caller is known by; empty where he is known otherwise.
+fn token_id(credential: &Credential) -> &str {
+    credential.token_id().map_or("", TokenId::as_str)
+}
+
+/// Notes a call that was denied.
+pub(super) fn denied(credential: &Credential, method: &str, error: &ApiError) {
+    let (caller, token) = (name(credential.caller()), token_id(credential));
+    let outcome = error.code().name();
+    tracing::info!(target: "audit", method, caller, token, outcome, "denied");
+}
+
+/// Notes a request that was not let in. `route` is never a path with a token in it.
+pub(crate) fn turned_away(peer: &Peer, route: &str, error: &ApiError) {
+    let (caller, outcome) = (peer.to_string(), error.code().name());
+    tracing::info!(target: "audit", method = route, caller, outcome, "denied");
 }
 
 /// A call that is being traced.
@@ -41,8 +55,7 @@ impl Trace {
         }
         let started = Instant::now();
         let caller = name(credential.caller());
-        // The id of a token is public.
-        let token = credential.token_id().map(ToString::to_string).unwrap_or_default();
+        let token = token_id(credential).to_owned();
         Self(Some(Traced { method: spec.name, caller, token, started, admin }))
     }
 
@@ -53,7 +66,7 @@ impl Trace {
             None => "ok",
             Some(code) => ErrorCode::from_code(code).map_or("error", ErrorCode::name),
         };
-        let micros = started.elapsed().as_micros();
+        let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         if admin {
             tracing::info!(target: "audit", method, caller, token, micros, outcome, "call");
         } else {

@@ -49,8 +49,7 @@ impl Gate {
     pub(crate) fn load(store: &Store, config: &Config) -> Result<Self, TokenError> {
         let token_file = store.layout().run().join("token");
         let owner_token = OwnerToken::load_or_create(&token_file)?;
-        // The owner is bound by what the daemon can bear as a whole, and by nothing less.
-        let account = Account::new(usize::MAX, usize::MAX, usize::MAX);
+        let account = Account::of_owner();
         let owner = Credential::new(Caller::Owner, CredentialKind::Socket, Arc::clone(&account));
         let by_token = owner_by_token(account);
         let gate = Self {
@@ -204,11 +203,7 @@ impl Gate {
         if accounts.len() >= FORGOTTEN_ACCOUNTS {
             accounts.retain(|_, account| account.strong_count() > 0);
         }
-        let account = Account::new(
-            self.limits.connections_per_component,
-            self.limits.calls_per_component,
-            self.limits.streams_per_component,
-        );
+        let account = Account::of_component(&self.limits);
         accounts.insert(id.clone(), Arc::downgrade(&account));
         account
     }

@@ -22,7 +22,7 @@ use osnova_storage_api::{ApiError, ErrorCode, MethodSpec};
 pub(crate) use browser::cors;
 pub(crate) use credential::Credential;
 pub(crate) use gate::Gate;
-pub(crate) use meter::{Account, Meter, Permit};
+pub(crate) use meter::{Account, Held, LARGE_BYTES, Meter, Permit};
 pub use owner_token::TokenError;
 pub(crate) use socket_path::socket_path;
 pub(crate) use unlock::UnlockGuard;
@@ -75,6 +75,6 @@ pub(crate) fn admit(credential: &Credential, spec: &MethodSpec) -> Result<(), Ap
     } else {
         ApiError::new(ErrorCode::Forbidden, "the credential does not allow this method")
     };
-    audit::denied(&audit::name(credential.caller()), spec.name, &refusal);
+    audit::denied(credential, spec.name, &refusal);
     Err(refusal)
 }

@@ -5,7 +5,10 @@
 //! its client would wait for ever, and can't tell a body over the limit that comes in chunks from one
 //! that broke off.
 
+use std::sync::Arc;
+
 use http::{HeaderValue, Method, StatusCode, header};
+use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use jsonrpsee::core::middleware::{Batch, BatchEntry, BatchEntryErr, Notification, RpcServiceT};
 use jsonrpsee::server::{HttpRequest, HttpResponse, MethodResponse, http::content_type_is_json};
@@ -17,6 +20,7 @@ use serde_json::value::RawValue;
 
 use super::body::Patient;
 use super::plain;
+use crate::access::{Credential, Held, LARGE_BYTES};
 use crate::app::App;
 use crate::rpc::{Rpc, error_body};
 
@@ -38,6 +42,10 @@ pub(super) async fn answer(
         return failed(StatusCode::UNSUPPORTED_MEDIA_TYPE, Id::Null, &error);
     }
     let (parts, body) = request.into_parts();
+    let _room = match room(app, &parts, body.size_hint().exact()).await {
+        Ok(room) => room,
+        Err(error) => return super::unavailable(&error),
+    };
     let body = Patient::new(body, app.limits.stall_timeout);
     let body = match Limited::new(body, app.limits.request_bytes).collect().await {
         Ok(body) => body.to_bytes(),
@@ -52,8 +60,43 @@ pub(super) async fn answer(
     };
     // JSON-RPC errors are answers too, and have the status 200.
     match answer_text(rpc, &body, &parts.extensions).await {
-        Some(answer) => plain(StatusCode::OK, "application/json", answer),
+        Some(Answer { text, room }) => {
+            let mut response = plain(StatusCode::OK, "application/json", text);
+            if let Some(room) = room {
+                response.extensions_mut().insert(room);
+            }
+            response
+        }
         None => plain(StatusCode::NO_CONTENT, "application/json", String::new()),
+    }
+}
+
+/// Waits for room for a large request, or one of unknown length.
+async fn room(
+    app: &App,
+    parts: &http::request::Parts,
+    length: Option<u64>,
+) -> Result<Option<Held>, ApiError> {
+    let small = length.is_some_and(|length| length <= LARGE_BYTES as u64);
+    let Some(credential) = parts.extensions.get::<Arc<Credential>>().filter(|_| !small) else {
+        return Ok(None);
+    };
+    let room = Arc::clone(&credential.account().large_requests).acquire_owned();
+    match tokio::time::timeout(app.limits.stall_timeout, room).await {
+        Ok(room) => Ok(room.ok().map(Arc::new)),
+        Err(_) => Err(ApiError::unavailable("too many large requests are on their way", 1000)),
+    }
+}
+
+/// An answer, and the room it takes where it is large: to be held until it is taken.
+pub(super) struct Answer {
+    pub(super) text: String,
+    pub(super) room: Option<Held>,
+}
+
+impl From<String> for Answer {
+    fn from(text: String) -> Self {
+        Self { text, room: None }
     }
 }
 
@@ -63,10 +106,10 @@ pub(super) async fn answer_text(
     rpc: &Rpc,
     text: &[u8],
     extensions: &http::Extensions,
-) -> Option<String> {
+) -> Option<Answer> {
     let not_json = || {
         let error = ApiError::new(ErrorCode::ParseError, "the request is not JSON");
-        Some(error_body(Id::Null, &error))
+        Some(error_body(Id::Null, &error).into())
     };
     let Ok(text) = std::str::from_utf8(text) else { return not_json() };
     if !text.trim_start().starts_with('[') {
@@ -76,7 +119,7 @@ pub(super) async fn answer_text(
             Err(_) if serde_json::from_str::<IgnoredAny>(text).is_err() => not_json(),
             Err(id) => {
                 let message = "the request is not a JSON-RPC 2.0 request";
-                Some(error_body(id, &ApiError::new(ErrorCode::InvalidRequest, message)))
+                Some(error_body(id, &ApiError::new(ErrorCode::InvalidRequest, message)).into())
             }
         };
     }
@@ -115,12 +158,13 @@ fn present<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<&'de RawV
 }
 
 /// The text of an answer; notifications have none.
-fn written(answer: MethodResponse) -> Option<String> {
+fn written(answer: MethodResponse) -> Option<Answer> {
     if answer.is_notification() {
         return None;
     }
-    let (text, _, _) = answer.into_parts();
-    Some(Box::<str>::from(text).into_string())
+    let (text, _, mut extensions) = answer.into_parts();
+    let room = extensions.remove::<Held>();
+    Some(Answer { text: Box::<str>::from(text).into_string(), room })
 }
 
 fn failed(status: StatusCode, id: Id<'_>, error: &ApiError) -> HttpResponse {

@@ -115,7 +115,7 @@ impl Http {
 /// for each guess, and a crowd does not lie idle.
 fn turned_away(connection: &Connection, is_rpc: bool, error: &ApiError) -> HttpResponse {
     let route = if is_rpc { "/" } else { "another route" };
-    audit::denied(&connection.peer().to_string(), route, error);
+    audit::turned_away(connection.peer(), route, error);
     let body = if is_rpc { error_body(Id::Null, error) } else { error_object(error) };
     let mut response = refused(error, body);
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -165,6 +165,11 @@ fn refused(error: &ApiError, body: String) -> HttpResponse {
 /// The body of a plain route's failure: the error object itself.
 fn error_object(error: &ApiError) -> String {
     serde_json::to_string(error).unwrap_or_default()
+}
+
+/// The answer on `/` to a caller who has too much of something.
+fn unavailable(error: &ApiError) -> HttpResponse {
+    refused(error, error_body(Id::Null, error))
 }
 
 async fn no_such_route() -> Response<axum::body::Body> {

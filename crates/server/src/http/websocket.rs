@@ -20,8 +20,9 @@ use osnova_storage_api::{ApiError, ErrorCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::{calls, plain};
-use crate::access::Credential;
+use super::calls::{self, Answer};
+use super::plain;
+use crate::access::{Credential, Held};
 use crate::app::App;
 use crate::listen::Connection;
 use crate::rpc::{Rpc, error_body};
@@ -62,6 +63,9 @@ pub(super) async fn upgrade(
         let error = ApiError::new(ErrorCode::InvalidRequest, "this is no request for a WebSocket");
         return plain(StatusCode::BAD_REQUEST, "application/json", error_body(Id::Null, &error));
     };
+    let Some(place) = credential.account().websockets.take() else {
+        return super::unavailable(&ApiError::unavailable("too many WebSockets are open", 1000));
+    };
     connection.upgraded();
     let limit = app.limits.request_bytes;
     // Counted from here on, so that a stop that comes now waits for it too.
@@ -72,9 +76,16 @@ pub(super) async fn upgrade(
         .max_frame_size(limit)
         .on_upgrade(move |socket| async move {
             session.run(socket).await;
-            drop(counted);
+            drop((counted, place));
         })
         .map(HttpBody::new)
+}
+
+/// A message on its way to the client.
+struct Outgoing {
+    message: Message,
+    /// The room that a large answer takes, until it is sent.
+    room: Option<Held>,
 }
 
 /// Why a connection ends.
@@ -103,8 +114,8 @@ impl Session {
         let (sink, mut stream) = socket.split();
         let (answers, queued) = mpsc::channel(QUEUED_ANSWERS);
         let mut sending = tokio::spawn(send_all(sink, queued));
-        let room = Arc::new(Semaphore::new(MESSAGES_IN_FLIGHT));
-        let end = self.receive_all(&mut stream, &answers, &room).await;
+        let places = Arc::new(Semaphore::new(MESSAGES_IN_FLIGHT));
+        let end = self.receive_all(&mut stream, &answers, &places).await;
         let (code, reason) = match end {
             End::Gone => {
                 sending.abort();
@@ -112,8 +123,8 @@ impl Session {
             }
             End::Stopping => {
                 // What runs is finished first: then every place is free.
-                let places = u32::try_from(MESSAGES_IN_FLIGHT).unwrap_or(u32::MAX);
-                drop(room.acquire_many(places).await);
+                let all = u32::try_from(MESSAGES_IN_FLIGHT).unwrap_or(u32::MAX);
+                drop(places.acquire_many(all).await);
                 (close_code::AWAY, "the daemon stops")
             }
             End::Revoked => (close_code::POLICY, "the credential has ended"),
@@ -121,6 +132,7 @@ impl Session {
             End::Broken => (close_code::PROTOCOL, "this is no WebSocket message"),
         };
         let close = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
+        let close = Outgoing { message: close, room: None };
         let farewell = async {
             if answers.send(close).await.is_ok() && (&mut sending).await.is_ok() {
                 // Who closes with unread bytes would take the last answers away from the client.
@@ -135,8 +147,8 @@ impl Session {
     async fn receive_all(
         &self,
         stream: &mut SplitStream<WebSocket>,
-        answers: &mpsc::Sender<Message>,
-        room: &Arc<Semaphore>,
+        answers: &mpsc::Sender<Outgoing>,
+        places: &Arc<Semaphore>,
     ) -> End {
         let idle = self.app.limits.idle_timeout;
         let period = (idle / 2).clamp(SHORTEST_SILENCE, LONGEST_SILENCE);
@@ -152,7 +164,7 @@ impl Session {
             let place = tokio::select! {
                 () = &mut stopped => return End::Stopping,
                 () = &mut ended => return End::Revoked,
-                place = Arc::clone(room).acquire_owned() => place,
+                place = Arc::clone(places).acquire_owned() => place,
             };
             // The semaphore is never closed.
             let Ok(place) = place else { return End::Gone };
@@ -166,7 +178,8 @@ impl Session {
                             return End::Gone;
                         }
                         // Where no more can be sent, the stall timeout decides.
-                        let _ = answers.try_send(Message::Ping(Bytes::new()));
+                        let ping = Message::Ping(Bytes::new());
+                        let _ = answers.try_send(Outgoing { message: ping, room: None });
                     }
                 }
             };
@@ -187,27 +200,31 @@ impl Session {
         &self,
         text: Bytes,
         extensions: Arc<http::Extensions>,
-        answers: mpsc::Sender<Message>,
+        answers: mpsc::Sender<Outgoing>,
         place: OwnedSemaphorePermit,
     ) {
         let rpc = self.rpc.clone();
         self.app.tasks.spawn(async move {
-            if let Some(answer) = calls::answer_text(&rpc, &text, &extensions).await {
+            let answer = calls::answer_text(&rpc, &text, &extensions).await;
+            drop(text);
+            if let Some(Answer { text, room }) = answer {
                 // Nobody takes it where the client is gone; what the call did stands.
-                let _ = answers.send(Message::Text(answer.into())).await;
+                let message = Message::Text(text.into());
+                let _ = answers.send(Outgoing { message, room }).await;
             }
             drop(place);
         });
     }
 
     /// Why reading failed; a message over the limit is answered, as over HTTP.
-    async fn broken(&self, error: &axum::Error, answers: &mpsc::Sender<Message>) -> End {
+    async fn broken(&self, error: &axum::Error, answers: &mpsc::Sender<Outgoing>) -> End {
         match error.to_string() {
             // The library does not show its error's type.
             text if text.starts_with("Space limit exceeded") => {
                 let error =
                     ApiError::new(ErrorCode::TooLarge, "the request is larger than the limit");
-                let _ = answers.send(Message::Text(error_body(Id::Null, &error).into())).await;
+                let message = Message::Text(error_body(Id::Null, &error).into());
+                let _ = answers.send(Outgoing { message, room: None }).await;
                 End::TooLarge
             }
             text if text.contains("protocol error") || text.contains("UTF-8") => End::Broken,
@@ -217,12 +234,14 @@ impl Session {
 }
 
 /// Sends what is queued, up to the end or a close; answers that are ready together go out together.
-async fn send_all(mut sink: SplitSink<WebSocket, Message>, mut queued: mpsc::Receiver<Message>) {
+async fn send_all(mut sink: SplitSink<WebSocket, Message>, mut queued: mpsc::Receiver<Outgoing>) {
     while let Some(message) = queued.recv().await {
         let mut next = Some(message);
         let mut closed = false;
-        while let Some(message) = next {
+        let mut rooms = Vec::new();
+        while let Some(Outgoing { message, room }) = next {
             closed = matches!(message, Message::Close(_));
+            rooms.extend(room);
             if sink.feed(message).await.is_err() {
                 return;
             }

@@ -263,7 +263,7 @@ mod tests {
     fn credential(component: &str) -> Arc<Credential> {
         let id = component.parse().unwrap();
         let caller = Caller::Component { id, scopes: Scopes::from(None) };
-        let account = Account::new(9, 9, 9);
+        let account = Account::of_owner();
         Arc::new(Credential::new(caller, CredentialKind::ComponentSocket, account))
     }
 

@@ -141,6 +141,7 @@ mod tests {
 
     use super::super::places::Places;
     use super::*;
+    use crate::config::Limits;
 
     fn credential(account: &Arc<Account>) -> Arc<Credential> {
         let caller = Caller::Owner;
@@ -155,7 +156,11 @@ mod tests {
     fn a_connection_takes_one_of_its_callers_account() {
         let places = Places::new(9);
         let connect = || Connection::new(Peer::Tcp, places.take().unwrap());
-        let (small, large) = (Account::new(1, 1, 1), Account::new(2, 1, 1));
+        let account = |connections_per_component| {
+            let limits = Limits { connections_per_component, ..Limits::default() };
+            Account::of_component(&limits)
+        };
+        let (small, large) = (account(1), account(2));
         let first = connect();
         for _ in 0..3 {
             assert_eq!(code(first.identified(&credential(&small))), None);

@@ -16,7 +16,7 @@ use jsonrpsee::server::HttpBody;
 use super::Stream;
 use super::connection::{Connection, Running};
 use super::timed::{TimedStream, Timeouts};
-use crate::access::Peer;
+use crate::access::{Held, Peer};
 use crate::app::App;
 use crate::http::Http;
 
@@ -40,7 +40,11 @@ pub(super) async fn serve(
         let answer = http.clone().answer(Arc::clone(&connection), request);
         async move {
             let answer = answer.await;
-            answer.map(|response| response.map(|body| CountedBody { body, _running: running }))
+            answer.map(|mut response| {
+                // The room of a large answer is free once its body is taken.
+                let room = response.extensions_mut().remove::<Held>();
+                response.map(|body| CountedBody { body, _running: running, _room: room })
+            })
         }
     });
     let mut server = http1::Builder::new();
@@ -76,6 +80,7 @@ async fn ending(connection: Arc<Connection>, app: Arc<App>) {
 struct CountedBody {
     body: HttpBody,
     _running: Running,
+    _room: Option<Held>,
 }
 
 impl Body for CountedBody {

@@ -19,7 +19,7 @@ const ANSWER_OVERHEAD: usize = 4096;
 
 pub(super) fn register(registry: &mut Registry) {
     registry.blocking::<Put>(put);
-    registry.blocking::<Get>(get);
+    registry.blocking_large::<Get>(get);
     registry.point_read::<Stat>(blobs::stat);
     registry.read::<Has>(blobs::has);
     registry.read::<List>(blobs::list);

@@ -20,7 +20,7 @@ use osnova_storage_core::{Caller, StoreError};
 use tokio::sync::oneshot;
 
 use super::answer;
-use crate::access::{Credential, Permit};
+use crate::access::{Account, Credential, Held, LARGE_BYTES, Permit};
 use crate::app::App;
 use crate::errors;
 
@@ -36,6 +36,8 @@ pub(super) struct Call<'a> {
     pub(super) params: Option<&'a str>,
     /// Held for as long as anything of the call runs or waits, whether or not its client still does.
     pub(super) permits: CallPermits,
+    /// Held where the call is one of a batch, whose answer is one.
+    pub(super) large_answer: Option<Held>,
 }
 
 /// That a call may run: one permit of the daemon's, one of its caller's.
@@ -71,6 +73,13 @@ pub(super) enum Service {
     Other,
 }
 
+/// How much a method may answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum AnswerSize {
+    Small,
+    Large,
+}
+
 type Handler = Box<dyn Fn(&Arc<App>, Call<'_>, &mut Vec<Job>) -> Begun + Send + Sync>;
 
 /// A method that is served.
@@ -101,7 +110,7 @@ impl Registry {
         operation: fn(&Tx<'_>, &Caller, &M::Params) -> StoreResult<M::Result>,
     ) {
         let handler = move |app: &Arc<App>, call: Call<'_>, jobs: &mut Vec<Job>| {
-            let Call { id, credential, params: text, permits } = call;
+            let Call { id, credential, params: text, permits, .. } = call;
             let caller = Arc::clone(credential.caller());
             // The answer says back what was written: one that would not fit is refused before.
             let fits = app.limits.response_bytes - app.limits.response_bytes / 64;
@@ -157,7 +166,7 @@ impl Registry {
         operation: fn(Reader<'_>, &Caller, &M::Params) -> StoreResult<M::Result>,
     ) {
         let handler = move |app: &Arc<App>, call: Call<'_>, _: &mut Vec<Job>| {
-            let Call { id, credential, params, permits } = call;
+            let Call { id, credential, params, permits, .. } = call;
             let caller = Arc::clone(credential.caller());
             let params = match parse::<M>(params) {
                 Ok(params) => params,
@@ -169,7 +178,7 @@ impl Registry {
                     let result = result.map_err(|error| errors::to_api(&app.store, &error));
                     Begun::Done(answer::result(id, result, app.limits.response_bytes))
                 }
-                Err(_) => on_a_blocking_thread(app, id, permits, move |app| {
+                Err(_) => on_a_blocking_thread(app, id, permits, None, move |app| {
                     app.store.db().read(|reader| operation(reader, &caller, &params))
                 }),
             }
@@ -182,12 +191,12 @@ impl Registry {
         &mut self,
         operation: fn(Reader<'_>, &Caller, &M::Params) -> StoreResult<M::Result>,
     ) {
-        self.blocking::<M>(move |app, caller, params| {
+        self.on_a_blocking_thread::<M>(AnswerSize::Large, move |app, caller, params| {
             app.store.db().read(|reader| operation(reader, caller, params))
         });
     }
 
-    /// Serves a method by anything that may block: files, ciphers, waiting.
+    /// Serves a method by anything that may block and answers little: files, ciphers, waiting.
     pub(crate) fn blocking<M: Method>(
         &mut self,
         operation: impl Fn(&App, &Caller, &M::Params) -> StoreResult<M::Result>
@@ -196,11 +205,37 @@ impl Registry {
         + Sync
         + 'static,
     ) {
+        self.on_a_blocking_thread::<M>(AnswerSize::Small, operation);
+    }
+
+    /// Serves a method by anything that may block and may answer much.
+    pub(crate) fn blocking_large<M: Method>(
+        &mut self,
+        operation: impl Fn(&App, &Caller, &M::Params) -> StoreResult<M::Result>
+        + Copy
+        + Send
+        + Sync
+        + 'static,
+    ) {
+        self.on_a_blocking_thread::<M>(AnswerSize::Large, operation);
+    }
+
+    fn on_a_blocking_thread<M: Method>(
+        &mut self,
+        size: AnswerSize,
+        operation: impl Fn(&App, &Caller, &M::Params) -> StoreResult<M::Result>
+        + Copy
+        + Send
+        + Sync
+        + 'static,
+    ) {
         let handler = move |app: &Arc<App>, call: Call<'_>, _: &mut Vec<Job>| {
-            let Call { id, credential, params, permits } = call;
+            let Call { id, credential, params, permits, large_answer } = call;
             let caller = Arc::clone(credential.caller());
+            let account = (size == AnswerSize::Large && large_answer.is_none())
+                .then(|| Arc::clone(credential.account()));
             match parse::<M>(params) {
-                Ok(params) => on_a_blocking_thread(app, id, permits, move |app| {
+                Ok(params) => on_a_blocking_thread(app, id, permits, account, move |app| {
                     operation(app, &caller, &params)
                 }),
                 Err(error) => Begun::Done(answer::error(id, &error)),
@@ -255,14 +290,22 @@ fn parse<M: Method>(params: Option<&str>) -> Result<M::Params, ApiError> {
     M::Params::from_params(params).map_err(ApiError::from)
 }
 
+/// Runs an operation on a thread that may block. Where an account is given, a large answer is one of
+/// its: it is not made before there is room for it.
 fn on_a_blocking_thread<T: serde::Serialize + Clone + Send + 'static>(
     app: &Arc<App>,
     id: Id<'static>,
     permits: CallPermits,
+    account: Option<Arc<Account>>,
     operation: impl FnOnce(&App) -> Result<T, StoreError> + Send + 'static,
 ) -> Begun {
     let app = Arc::clone(app);
     let answer = async move {
+        let room = match account {
+            // It is never closed.
+            Some(account) => Arc::clone(&account.large_answers).acquire_owned().await.ok(),
+            None => None,
+        };
         let worker = Arc::clone(&app);
         // The answer is written there too: a large one takes its time.
         let written = tokio::task::spawn_blocking(move || {
@@ -272,7 +315,14 @@ fn on_a_blocking_thread<T: serde::Serialize + Clone + Send + 'static>(
             answer::result(id, result, worker.limits.response_bytes)
         });
         match written.await {
-            Ok(response) => response,
+            Ok(mut response) => {
+                if let Some(room) = room
+                    && response.as_ref().len() > LARGE_BYTES
+                {
+                    response.extensions_mut().insert::<Held>(Arc::new(room));
+                }
+                response
+            }
             Err(error) => answer::error(Id::Null, &errors::internal(&error.to_string())),
         }
     };

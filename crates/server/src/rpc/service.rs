@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use super::answer;
 use super::registry::{Begun, Call, CallPermits, Service};
 use crate::access::audit::Trace;
-use crate::access::{self, Credential};
+use crate::access::{self, Credential, Held};
 use crate::app::App;
 use crate::errors;
 
@@ -33,8 +33,14 @@ impl Rpc {
         self.app.registry.find(method).is_some_and(|entry| entry.service == Service::Write)
     }
 
-    /// Begins a call; what it writes is added to `jobs`.
-    fn begin(&self, request: &Request<'_>, jobs: &mut Vec<Job>) -> Begun {
+    /// Begins a call; what it writes is added to `jobs`. Where it is one of a batch, room for a large
+    /// answer is held already.
+    fn begin(
+        &self,
+        request: &Request<'_>,
+        jobs: &mut Vec<Job>,
+        large_answer: Option<Held>,
+    ) -> Begun {
         let id = request.id.clone().into_owned();
         let Some(credential) = request.extensions.get::<Arc<Credential>>() else {
             let error = errors::internal("a request reached its method without a credential");
@@ -51,7 +57,7 @@ impl Rpc {
             Err(error) => return Begun::Done(answer::error(id, &error)),
         };
         let params = request.params.as_deref().map(RawValue::get);
-        let call = Call { id, credential: Arc::clone(credential), params, permits };
+        let call = Call { id, credential: Arc::clone(credential), params, permits, large_answer };
         let traced = Trace::start(&entry.spec, credential);
         match entry.begin(&self.app, call, jobs) {
             Begun::Done(response) => {
@@ -84,7 +90,7 @@ impl RpcServiceT for Rpc {
 
     fn call<'a>(&self, request: Request<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
         let mut jobs = Vec::new();
-        let begun = self.begin(&request, &mut jobs);
+        let begun = self.begin(&request, &mut jobs, None);
         self.submit(&mut jobs);
         async move {
             match begun {
@@ -102,7 +108,7 @@ impl RpcServiceT for Rpc {
             if batch.len() > service.app.limits.batch_calls {
                 return answer::error(Id::Null, &errors::instead_of_library_error(-32010));
             }
-            let mut run = BatchRun::default();
+            let mut run = BatchRun::new(service.app.limits.response_bytes);
             let mut notified = false;
             for entry in batch {
                 match entry {
@@ -110,8 +116,10 @@ impl RpcServiceT for Rpc {
                         let alone = !service.is_write(&request.method);
                         if alone {
                             run.settle(&service).await;
+                            run.hold(&request).await;
                         }
-                        let begun = service.begin(&request, &mut run.jobs);
+                        let held = run.large_answer.clone();
+                        let begun = service.begin(&request, &mut run.jobs, held);
                         run.slots.push((request.id.into_owned(), begun));
                         if alone {
                             run.settle(&service).await;
@@ -137,7 +145,7 @@ impl RpcServiceT for Rpc {
                     }
                 };
             }
-            run.finish(service.app.limits.response_bytes)
+            run.finish()
         }
     }
 
@@ -150,36 +158,68 @@ impl RpcServiceT for Rpc {
 }
 
 /// A batch that runs: its answers in order, and the jobs that were not yet handed over.
-#[derive(Default)]
 struct BatchRun {
     slots: Vec<(Id<'static>, Begun)>,
     jobs: Vec<Job>,
+    /// So many of the slots are settled.
+    settled: usize,
+    /// So many bytes their answers take.
+    bytes: usize,
+    max_bytes: usize,
+    /// All answers together are one large one: a batch that took room for each could wait for itself.
+    large_answer: Option<Held>,
 }
 
 impl BatchRun {
-    /// Hands the collected writes over and waits for every answer so far.
-    async fn settle(&mut self, service: &Rpc) {
-        service.submit(&mut self.jobs);
-        for (_, slot) in &mut self.slots {
-            if let Begun::Waiting(answer) = slot {
-                *slot = Begun::Done(answer.await);
-            }
+    fn new(max_bytes: usize) -> Self {
+        let (slots, jobs) = (Vec::new(), Vec::new());
+        Self { slots, jobs, settled: 0, bytes: 0, max_bytes, large_answer: None }
+    }
+
+    /// Holds room for a large answer, where a call that is no write comes.
+    async fn hold(&mut self, request: &Request<'_>) {
+        if self.large_answer.is_none()
+            && let Some(credential) = request.extensions.get::<Arc<Credential>>()
+        {
+            let room = Arc::clone(&credential.account().large_answers).acquire_owned().await;
+            self.large_answer = room.ok().map(Arc::new);
         }
     }
 
-    /// All answers as one, once every one of them is there. An answer that does not fit any more is
-    /// told so alone: what the calls did stands, and the others' answers say so.
-    fn finish(self, max_bytes: usize) -> MethodResponse {
-        let too_large = errors::instead_of_library_error(-32008);
-        let mut builder = BatchResponseBuilder::new_with_limit(max_bytes);
-        for (id, slot) in self.slots {
+    /// Hands the collected writes over and waits for every answer so far. An answer that does not fit
+    /// any more is dropped at once and told so alone: what the calls did stands, and the others' answers
+    /// say so.
+    async fn settle(&mut self, service: &Rpc) {
+        service.submit(&mut self.jobs);
+        for (id, slot) in &mut self.slots[self.settled..] {
+            if let Begun::Waiting(answer) = slot {
+                *slot = Begun::Done(answer.await);
+            }
             let Begun::Done(response) = slot else { continue };
-            if builder.append(response).is_err()
-                && builder.append(answer::error(id, &too_large)).is_err()
+            // A comma or a bracket stands beside each.
+            if self.bytes + response.as_ref().len() + 2 > self.max_bytes {
+                let too_large = errors::instead_of_library_error(-32008);
+                *response = answer::error(id.clone(), &too_large);
+            }
+            self.bytes += response.as_ref().len() + 2;
+        }
+        self.settled = self.slots.len();
+    }
+
+    /// All answers as one, once every one of them is there.
+    fn finish(self) -> MethodResponse {
+        let mut builder = BatchResponseBuilder::new_with_limit(self.max_bytes);
+        for (_, slot) in self.slots {
+            if let Begun::Done(response) = slot
+                && builder.append(response).is_err()
             {
                 return answer::error(Id::Null, &errors::instead_of_library_error(-32011));
             }
         }
-        MethodResponse::from_batch(builder.finish())
+        let mut response = MethodResponse::from_batch(builder.finish());
+        if let Some(room) = self.large_answer {
+            response.extensions_mut().insert::<Held>(room);
+        }
+        response
     }
 }
