@@ -1,7 +1,9 @@
 //! Who calls: an argument of every operation.
 
 use osnova_storage_api::wire::{ComponentId, Scope};
-use osnova_storage_api::{Access, MethodSpec, Visibility};
+use osnova_storage_api::{Access, ApiError, MethodSpec, Visibility};
+
+use crate::error::{Result, StoreError};
 
 /// What a component's credential may do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +82,29 @@ impl Caller {
         }
     }
 
+    /// Whose things a call on a component's own things is about: a component's own, or those of the one
+    /// that the owner names.
+    ///
+    /// # Errors
+    /// `validation_error` where the owner names none; `not_found`, as of a `what` that is absent, where a
+    /// component names another.
+    pub fn own<'a>(
+        &'a self,
+        named: Option<&'a ComponentId>,
+        what: &str,
+    ) -> Result<&'a ComponentId> {
+        match (self, named) {
+            (Caller::Owner, Some(id)) => Ok(id),
+            (Caller::Owner, None) => {
+                Err(ApiError::field("componentId", "is required of the owner").into())
+            }
+            (Caller::Component { id, .. }, Some(other)) if other != id => {
+                Err(StoreError::not_found(what))
+            }
+            (Caller::Component { id, .. }, _) => Ok(id),
+        }
+    }
+
     /// Whether the caller may call the method at all: the one place where scope and visibility are
     /// decided. What he then sees is decided by the operation.
     pub fn may_call(&self, spec: &MethodSpec) -> bool {
@@ -94,7 +119,7 @@ impl Caller {
 
 #[cfg(test)]
 mod tests {
-    use osnova_storage_api::all_methods;
+    use osnova_storage_api::{ErrorCode, all_methods};
 
     use super::*;
 
@@ -132,6 +157,19 @@ mod tests {
                 "{name}"
             );
         }
+    }
+
+    #[test]
+    fn own_things_are_the_callers_or_those_of_whom_the_owner_names() {
+        let (weather, other) =
+            ("org.example.weather".parse().unwrap(), "org.example.other".parse().unwrap());
+        let component = component(Scopes::All);
+        let code = |result: Result<&ComponentId>| result.unwrap_err().to_api().code();
+        assert_eq!(component.own(None, "key").unwrap(), &weather);
+        assert_eq!(component.own(Some(&weather), "key").unwrap(), &weather);
+        assert_eq!(code(component.own(Some(&other), "key")), ErrorCode::NotFound);
+        assert_eq!(Caller::Owner.own(Some(&other), "key").unwrap(), &other);
+        assert_eq!(code(Caller::Owner.own(None, "key")), ErrorCode::ValidationError);
     }
 
     #[test]

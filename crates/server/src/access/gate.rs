@@ -35,7 +35,8 @@ pub(crate) struct Gate {
     token_file: PathBuf,
     owner: Arc<Credential>,
     owner_token: RwLock<(OwnerToken, Arc<Credential>)>,
-    tokens: RwLock<HashMap<TokenId, ([u8; 32], Arc<Credential>)>>,
+    /// By the id of the token.
+    tokens: RwLock<HashMap<String, ([u8; 32], Arc<Credential>)>>,
     sockets: RwLock<HashMap<PathBuf, Arc<Credential>>>,
     accounts: RwLock<HashMap<ComponentId, Weak<Account>>>,
     socket_changes: Mutex<()>,
@@ -125,10 +126,10 @@ impl Gate {
             let owner = read(&self.owner_token);
             return owner.0.matches(presented).then(|| Arc::clone(&owner.1));
         };
-        let id: TokenId = id.parse().ok()?;
+        let shown = token::hash(presented);
         let tokens = read(&self.tokens);
-        let (hash, credential) = tokens.get(&id)?;
-        token::same(hash, &token::hash(presented)).then(|| Arc::clone(credential))
+        let (hash, credential) = tokens.get(id)?;
+        token::same(hash, &shown).then(|| Arc::clone(credential))
     }
 
     /// Takes a token from now on.
@@ -138,12 +139,13 @@ impl Gate {
         let account = self.account(&kept.component_id);
         let credential = Credential::new(caller, CredentialKind::Token, account)
             .of_token(kept.token_id.clone(), kept.expires_at);
-        write(&self.tokens).insert(kept.token_id.clone(), (kept.hash, Arc::new(credential)));
+        let id = kept.token_id.to_string();
+        write(&self.tokens).insert(id, (kept.hash, Arc::new(credential)));
     }
 
     /// Takes a token no more, and ends what was opened with it.
     pub(crate) fn end_token(&self, id: &TokenId) {
-        if let Some((_, credential)) = write(&self.tokens).remove(id) {
+        if let Some((_, credential)) = write(&self.tokens).remove(id.as_str()) {
             credential.end();
         }
     }
