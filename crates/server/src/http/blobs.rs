@@ -76,6 +76,8 @@ async fn store(
     });
     feed.await;
     match stored.await {
+        // It was cut off.
+        Ok(Err(_)) if !credential.is_valid() => Err(access::unauthorized()),
         Ok(stored) => stored.map_err(|error| errors::to_api(&app.store, &error)),
         Err(error) => Err(errors::internal(&error.to_string())),
     }

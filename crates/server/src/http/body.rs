@@ -48,18 +48,21 @@ where
     let (sender, parts) = mpsc::channel(INCOMING_PARTS);
     let feed = async move {
         let mut body = body;
+        let mut ended = std::pin::pin!(credential.ended());
         loop {
-            let part = match body.frame().await {
-                _ if !credential.is_valid() => {
-                    Part::Failed(io::Error::from(io::ErrorKind::PermissionDenied))
-                }
+            let frame = tokio::select! {
+                biased;
+                () = &mut ended => Some(Err(io::ErrorKind::PermissionDenied.to_string())),
+                frame = body.frame() => frame.map(|frame| frame.map_err(|error| error.to_string())),
+            };
+            let part = match frame {
                 None => Part::End,
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => Part::Data(data),
                     // Trailers carry nothing for us.
                     Err(_) => continue,
                 },
-                Some(Err(error)) => Part::Failed(io::Error::other(error.to_string())),
+                Some(Err(why)) => Part::Failed(io::Error::other(why)),
             };
             let last = !matches!(part, Part::Data(_));
             if sender.send(part).await.is_err() || last {

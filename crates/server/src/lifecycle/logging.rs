@@ -6,7 +6,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::ConfigError;
 
-/// Dependencies log at INFO at most: the RPC library prints params at TRACE.
+/// Dependencies log at INFO at most: those that read JSON-RPC and WebSockets print params at TRACE.
 const CAPS: &[&str] = &[
     "jsonrpsee=info",
     "jsonrpsee_server=info",
@@ -19,6 +19,8 @@ const CAPS: &[&str] = &[
     "tower=info",
     "axum=info",
     "soketto=info",
+    "tungstenite=info",
+    "tokio_tungstenite=info",
     "r2d2=info",
     "tokio=info",
     "mio=info",

@@ -1,5 +1,6 @@
 //! `auth`: each change is committed first, then followed by the gate and the listeners.
 
+use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use osnova_storage_api::auth::{
@@ -82,22 +83,28 @@ fn revoke_token(app: &App, caller: &Caller, params: &RevokeTokenParams) -> Resul
 }
 
 fn open_socket(app: &App, caller: &Caller, params: &OpenSocketParams) -> Result<ComponentSocket> {
-    let given = params.path.as_ref();
-    if given.is_some_and(|path| !path.as_str().starts_with('/')) {
+    if params.path.as_ref().is_some_and(|path| !path.as_str().starts_with('/')) {
         return Err(ApiError::field("path", "must be absolute").into());
     }
     let _changing = app.gate.changing_sockets();
-    let path = socket_path(&app.socket_folder, &params.component_id, given);
-    let is_new = !app.gate.sockets().iter().any(|(known, _)| *known == path);
+    let chosen = socket_path(&app.socket_folder, &params.component_id, None);
+    // The path that the daemon would choose may be said as well: it is the same socket.
+    let given = params.path.clone().filter(|path| chosen.as_os_str() != path.as_str());
+    let path = given.as_ref().map_or(chosen, |path| PathBuf::from(path.as_str()));
+    let before = app.gate.sockets().into_iter().find(|(known, _)| *known == path);
+    let is_anothers = |known: &Credential| known.caller().holder() != params.component_id.as_str();
+    if before.as_ref().is_some_and(|(_, known)| is_anothers(known)) {
+        return Err(sockets::is_anothers());
+    }
     let (by, asked) = (caller.clone(), params.clone());
     let kept = app.store.db().write(ROW_WEIGHT, move |tx| {
         let scopes = Scopes::from(asked.scopes.clone());
-        sockets::open(tx, &by, &asked.component_id, asked.path.as_ref(), &scopes)
+        sockets::open(tx, &by, &asked.component_id, given.as_ref(), &scopes)
     })?;
     let credential = app.gate.set_socket(path.clone(), &kept);
     if let Err(error) = app.sockets.open(path.clone(), credential) {
         // One that was open before stays written down: the next start tries again.
-        if is_new {
+        if before.is_none() {
             app.gate.end_socket(&path);
             forget(app, caller, &kept)?;
         }

@@ -31,6 +31,12 @@ fn path_column(path: Option<&SocketPath>) -> &str {
     path.map_or("", SocketPath::as_str)
 }
 
+/// The refusal of a path where another component's socket lies.
+pub fn is_anothers() -> StoreError {
+    let message = "the path is another component's socket";
+    StoreError::Refused(ApiError::conflict(ConflictReason::Exists, message))
+}
+
 /// Enters a socket, or gives the one that is there other scopes.
 ///
 /// # Errors
@@ -50,8 +56,7 @@ pub fn open(
             .query_row([path.as_str()], |row| row.get(0))
             .optional()?;
         if whose.is_some_and(|whose| whose != component_id.as_str()) {
-            let message = "the path is another component's socket";
-            return Err(StoreError::Refused(ApiError::conflict(ConflictReason::Exists, message)));
+            return Err(is_anothers());
         }
     }
     let others: u64 = connection
