@@ -1,4 +1,4 @@
-//! The data root that the examples of the document are told of: a component, a blob, a preference.
+//! The data root that the examples of the document are told of: a component with a token, a blob, a preference.
 
 use serde_json::{Value, json};
 
@@ -25,6 +25,12 @@ pub(crate) fn daemon_with(document: &Document, options: &Options) -> Daemon {
     );
     assert_eq!(put["hash"], HELLO);
     daemon.ok("preferences.set", json!({ "key": "ui.theme", "value": "dark" }));
+    let token = json!({
+        "componentId": "org.example.weather",
+        "name": "weather in the hall",
+        "expiresAt": 4_102_444_800_u64,
+    });
+    daemon.ok("auth.createToken", token);
     daemon
 }
 
@@ -40,6 +46,8 @@ pub(crate) fn dump(daemon: &Daemon) -> Value {
         daemon.ok("preferences.list", json!({ "limit": 1000 })),
         daemon.ok("blobs.list", json!({ "limit": 1000 })),
         daemon.ok("blobs.usage", json!({})),
+        daemon.ok("auth.listTokens", json!({ "limit": 1000 })),
+        daemon.ok("auth.listSockets", json!({})),
         daemon.ok("schema.history", json!({})),
         daemon.ok("vault.status", json!({})),
         files,

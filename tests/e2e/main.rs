@@ -7,13 +7,16 @@ mod support;
 mod access;
 mod bad_input;
 mod bad_values;
+mod callers;
 mod contract;
+mod credentials;
 mod document;
 mod errors;
 mod example_root;
 mod http_blobs;
 mod lifecycle;
 mod protocol;
+mod ways;
 mod websocket;
 
 use serde_json::json;

@@ -37,6 +37,10 @@ pub struct Options {
     pub config: String,
     /// Environment beside an otherwise empty one.
     pub env: Vec<(String, String)>,
+    /// Listen for components too, on a socket beside the owner's.
+    pub component_socket: bool,
+    /// Listen on TCP too, on a free port of localhost.
+    pub tcp: bool,
 }
 
 impl Default for Options {
@@ -46,8 +50,30 @@ impl Default for Options {
             flags: Vec::new(),
             config: String::new(),
             env: Vec::new(),
+            component_socket: false,
+            tcp: false,
         }
     }
+}
+
+impl Options {
+    /// A daemon with every kind of listener.
+    pub fn with_every_listener() -> Self {
+        Self { component_socket: true, tcp: true, ..Self::default() }
+    }
+
+    /// The flags for what is listened on beside the owner's socket.
+    fn further_endpoints(&self, folder: &Path) -> Vec<String> {
+        let component = format!("component:{}", component_socket(folder).display());
+        let further =
+            [(self.component_socket, component), (self.tcp, "tcp:127.0.0.1:0".to_owned())];
+        let asked = further.into_iter().filter(|(asked, _)| *asked);
+        asked.flat_map(|(_, endpoint)| ["--listen".to_owned(), endpoint]).collect()
+    }
+}
+
+fn component_socket(folder: &Path) -> PathBuf {
+    folder.join("s").join("component.sock")
 }
 
 /// A running daemon with a data root of its own.
@@ -120,6 +146,7 @@ impl Daemon {
             .arg("--config")
             .arg(folder.join("config.toml"))
             .args(["--listen".to_owned(), format!("unix:{}", socket.display())])
+            .args(options.further_endpoints(folder))
             .args(&options.flags)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -146,6 +173,22 @@ impl Daemon {
     /// The Unix socket.
     pub fn socket(&self) -> PathBuf {
         self.folder.path().join("s").join("storage.sock")
+    }
+
+    /// The socket for components, where the daemon was started with one.
+    pub fn component_socket(&self) -> PathBuf {
+        component_socket(self.folder.path())
+    }
+
+    /// The address of the TCP listener, where the daemon was started with one.
+    pub fn tcp_address(&self) -> &str {
+        let mut endpoints = self.endpoints.iter();
+        endpoints.find_map(|endpoint| endpoint.strip_prefix("http://")).expect("no TCP endpoint")
+    }
+
+    /// The owner's token, as its file has it now.
+    pub fn owner_token(&self) -> String {
+        fs::read_to_string(self.root().join("run/token")).unwrap().trim().to_owned()
     }
 
     /// The endpoints of the ready line.

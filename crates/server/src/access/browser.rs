@@ -1,10 +1,12 @@
 //! Keeps browsers out: a page someone opens must not reach the daemon.
 //!
 //! A page can send requests to localhost; its browser says where they come from in `Origin`, so any
-//! request with an `Origin` that is not listed is refused, `null` too. By DNS rebinding a page can
-//! make itself the same origin; its `Host` then names its own domain, so on TCP only names of this
-//! machine are taken. Pages of a listed origin are told so by CORS (the Fetch standard, section 3.3),
-//! without which their browser would not show them an answer.
+//! request with an `Origin` that is not listed is refused, `null` too. What a page embeds (an image, a
+//! script) or links to comes without one, but with `Sec-Fetch-Site` (Fetch Metadata): anything is refused
+//! that was not the user's own doing. By DNS rebinding a page can make itself the same origin; its `Host`
+//! then names its own domain, so on TCP only names of this machine are taken. Pages of a listed origin
+//! are told so by CORS (the Fetch standard, section 3.3), without which their browser would not show them
+//! an answer.
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -16,13 +18,17 @@ use osnova_storage_api::{ApiError, ErrorCode};
 
 use super::Peer;
 
-/// Checks a request's `Origin` and `Host`.
-pub(super) fn check(
+/// A browser says how the page that sends a request and its target are related.
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Checks where a request comes from, and whom it is for.
+pub(super) fn check<B>(
     peer: &Peer,
-    headers: &HeaderMap,
+    request: &Request<B>,
     allowed_origins: &[String],
     allowed_hosts: &[String],
 ) -> Result<(), ApiError> {
+    let headers = request.headers();
     for origin in headers.get_all(ORIGIN) {
         let known =
             origin.to_str().is_ok_and(|origin| allowed_origins.iter().any(|it| it == origin));
@@ -30,11 +36,17 @@ pub(super) fn check(
             return Err(forbidden("requests from web pages are refused"));
         }
     }
+    let by_a_page = headers.get(FETCH_SITE).is_some_and(|site| site != "none");
+    if by_a_page && !headers.contains_key(ORIGIN) {
+        return Err(forbidden("requests from web pages are refused"));
+    }
     if matches!(peer, Peer::Tcp) {
         let mut hosts = headers.get_all(HOST).iter();
         let host = hosts.next().and_then(|host| host.to_str().ok());
-        let known = |host| is_this_machine(host) || allowed_hosts.iter().any(|it| it == host);
-        if hosts.next().is_some() || !host.is_some_and(known) {
+        let known = |host: &str| is_this_machine(host) || allowed_hosts.iter().any(|it| it == host);
+        // A host in the target counts more than the header (RFC 9112, section 3.2.2).
+        let in_target = request.uri().authority().map(|authority| authority.as_str());
+        if hosts.next().is_some() || !host.is_some_and(known) || !in_target.is_none_or(known) {
             return Err(forbidden("the Host header must name this machine"));
         }
     }
@@ -100,10 +112,14 @@ fn forbidden(message: &str) -> ApiError {
 
 /// Whether a `Host` is a loopback name, with or without a port.
 fn is_this_machine(host: &str) -> bool {
-    let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split_once(']').map_or("", |(address, _)| address),
-        None => host.split_once(':').map_or(host, |(name, _)| name),
+    let (name, port) = match host.strip_prefix('[') {
+        Some(rest) => rest.split_once(']').unwrap_or_default(),
+        None => host.find(':').map_or((host, ""), |colon| host.split_at(colon)),
     };
+    let is_port = |digits: &str| digits.parse::<u16>().is_ok() && !digits.starts_with('+');
+    if !port.is_empty() && !port.strip_prefix(':').is_some_and(is_port) {
+        return false;
+    }
     name.eq_ignore_ascii_case("localhost")
         || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
@@ -113,12 +129,12 @@ mod tests {
     use super::*;
 
     fn checked(peer: &Peer, headers: &[(&'static str, &str)]) -> bool {
-        let mut map = HeaderMap::new();
+        let mut request = Request::new(());
         for (name, value) in headers {
-            map.append(*name, value.parse().unwrap());
+            request.headers_mut().append(*name, value.parse().unwrap());
         }
         let (origins, hosts) = (["http://localhost:5173".to_owned()], ["box.lan:7117".to_owned()]);
-        check(peer, &map, &origins, &hosts).is_ok()
+        check(peer, &request, &origins, &hosts).is_ok()
     }
 
     #[test]
@@ -148,10 +164,21 @@ mod tests {
             "127.0.0.1.evil.example:7117",
             "192.168.1.1",
             "[::2]",
+            "localhost:7117@evil.example",
+            "localhost:",
+            "localhost:+80",
+            "[::1]x",
+            "[::1",
             "",
         ] {
             assert!(!checked(&Peer::Tcp, &[("host", host)]), "{host}");
         }
+        for site in ["cross-site", "same-site", "same-origin"] {
+            assert!(!checked(unix, &[("sec-fetch-site", site)]), "{site}");
+            let listed = ("origin", "http://localhost:5173");
+            assert!(checked(unix, &[listed, ("sec-fetch-site", site)]), "{site}");
+        }
+        assert!(checked(unix, &[("sec-fetch-site", "none")]));
         assert!(!checked(&Peer::Tcp, &[]));
         assert!(!checked(&Peer::Tcp, &[("host", "localhost"), ("host", "localhost")]));
     }

@@ -86,7 +86,7 @@ impl Gate {
         peer: &Peer,
         request: &Request<B>,
     ) -> Result<(), ApiError> {
-        browser::check(peer, request.headers(), &self.allowed_origins, &self.allowed_hosts)
+        browser::check(peer, request, &self.allowed_origins, &self.allowed_hosts)
     }
 
     /// Who calls. `path_token` is the token that stood in the path, if one did.

@@ -29,6 +29,9 @@ use crate::errors;
 
 /// When a stream that found too many others may be tried again.
 const RETRY_AFTER_MS: u64 = 100;
+/// Browsers embed a content in no foreign page (the Fetch standard, section 3.7).
+const CROSS_ORIGIN_RESOURCE_POLICY: header::HeaderName =
+    header::HeaderName::from_static("cross-origin-resource-policy");
 const NOT_SATISFIABLE: &str = "lies behind the end of the content";
 
 /// `PUT /blobs`: stores the body.
@@ -196,6 +199,9 @@ async fn respond(
     }
     set(&mut response, header::CONTENT_TYPE, &content_type);
     set(&mut response, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    // A content that is a page must be no page of the daemon's: it could read all that is here.
+    set(&mut response, header::CONTENT_SECURITY_POLICY, "sandbox; default-src 'none'");
+    set(&mut response, CROSS_ORIGIN_RESOURCE_POLICY, "same-origin");
     set(&mut response, header::ACCEPT_RANGES, "bytes");
     set(&mut response, header::CONTENT_LENGTH, &length.to_string());
     if status == StatusCode::PARTIAL_CONTENT {

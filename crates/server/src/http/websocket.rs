@@ -164,6 +164,7 @@ impl Session {
             let place = tokio::select! {
                 () = &mut stopped => return End::Stopping,
                 () = &mut ended => return End::Revoked,
+                () = answers.closed() => return End::Gone,
                 place = Arc::clone(places).acquire_owned() => place,
             };
             // The semaphore is never closed.
@@ -172,6 +173,8 @@ impl Session {
                 tokio::select! {
                     () = &mut stopped => return End::Stopping,
                     () = &mut ended => return End::Revoked,
+                    // The client has taken nothing for too long: nothing more can be sent.
+                    () = answers.closed() => return End::Gone,
                     message = stream.next() => break message,
                     _ = silence.tick() => {
                         if heard.elapsed() > idle {
