@@ -125,7 +125,7 @@ pub(crate) fn assert_served(door: &Door, headers: &str) {
 
 /// Asserts that a call is answered on this connection.
 pub(crate) fn assert_call(connection: &mut Connection, headers: &str) {
-    let answer = connection.post(headers, &request("status.get", "{}"));
+    let answer = connection.post(headers, &request("auth.whoami", "{}"));
     let answer = answer.expect("the daemon hung up on a well-behaved client");
     assert_eq!(answer.status, 200, "{answer:?}");
     assert!(answer.json()["result"].is_object(), "{answer:?}");

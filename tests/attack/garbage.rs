@@ -151,7 +151,7 @@ fn bad_texts() -> Vec<(&'static str, String, Vec<&'static str>)> {
     let deep_object = format!("{}1{}", r#"{"a":"#.repeat(DEPTH), "}".repeat(DEPTH));
     let set =
         |value: &str| request("preferences.set", &format!(r#"{{"key":"k","value":{value}}}"#));
-    let call = request("status.get", "{}");
+    let call = request("auth.whoami", "{}");
     let long = "x".repeat(1 << 20);
     vec![
         ("a deep array", deep.clone(), vec!["invalid_request"]),
@@ -163,7 +163,7 @@ fn bad_texts() -> Vec<(&'static str, String, Vec<&'static str>)> {
         ("a deep object for a value", set(&deep_object), vec!["validation_error"]),
         (
             "a deep id",
-            format!(r#"{{"jsonrpc":"2.0","id":{deep},"method":"status.get"}}"#),
+            format!(r#"{{"jsonrpc":"2.0","id":{deep},"method":"auth.whoami"}}"#),
             vec!["invalid_request"],
         ),
         (
@@ -227,7 +227,7 @@ fn texts_beyond_measure_are_answered_by_type() {
     }
     // An id comes back as it went, however long.
     let id = "i".repeat(1 << 20);
-    let asked = format!(r#"{{"jsonrpc":"2.0","id":"{id}","method":"status.get"}}"#);
+    let asked = format!(r#"{{"jsonrpc":"2.0","id":"{id}","method":"auth.whoami"}}"#);
     let answer = post(&house, &asked).json();
     assert!(answer["id"] == json!(id) && answer["result"].is_object());
     house.assert_serves_all();
@@ -244,7 +244,7 @@ fn the_same_texts_over_a_web_socket_end_nothing() {
     for (what, text, expected) in bad_texts() {
         assert_eq!(codes(&socket.ask(&text)), owned(&expected), "{what}");
         // The same WebSocket, and all others, go on.
-        assert_eq!(code_of(&socket.ask(&request("status.get", "{}"))), "", "{what}");
+        assert_eq!(code_of(&socket.ask(&request("auth.whoami", "{}"))), "", "{what}");
     }
     house.assert_serves_all();
     house.assert_untouched();
@@ -293,7 +293,7 @@ fn broken_frames_end_their_web_socket_and_no_other() {
             let plausible = [None, Some(1002), Some(1007), Some(1000)].contains(&code);
             assert!(plausible, "{what} at {door:?}: {code:?}");
         }
-        assert_eq!(code_of(&bystander.ask(&request("status.get", "{}"))), "", "{what}");
+        assert_eq!(code_of(&bystander.ask(&request("auth.whoami", "{}"))), "", "{what}");
     }
     house.assert_serves_all();
     house.assert_untouched();
@@ -305,7 +305,7 @@ fn broken_frames_end_their_web_socket_and_no_other() {
 fn pipelined_requests_are_answered_in_order() {
     let house = House::start("");
     let ask = |id: usize| {
-        let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"status.get"}}"#);
+        let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"auth.whoami"}}"#);
         let length = body.len();
         let json = "Content-Type: application/json\r\n";
         head("POST /", &format!("{json}Content-Length: {length}\r\n\r\n{body}"))

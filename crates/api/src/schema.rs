@@ -50,7 +50,7 @@ methods! {
         params: NoParams,
         result: DatabaseVersion,
         access: Access::Read,
-        visibility: Visibility::Shared,
+        visibility: Visibility::Owner,
         idempotent: true,
         errors: [],
         examples: [Example { name: "up to date", params: r#"{}"#, result: r#"{"version":3,"latest":3}"# }],

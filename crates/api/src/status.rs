@@ -71,7 +71,7 @@ methods! {
         params: NoParams,
         result: Status,
         access: Access::Read,
-        visibility: Visibility::Shared,
+        visibility: Visibility::Owner,
         idempotent: true,
         errors: [],
         examples: [Example {

@@ -73,7 +73,7 @@ methods! {
         params: NoParams,
         result: VaultState,
         access: Access::Read,
-        visibility: Visibility::Shared,
+        visibility: Visibility::Owner,
         idempotent: true,
         errors: [],
         examples: [Example {

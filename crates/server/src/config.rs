@@ -189,7 +189,7 @@ impl Default for Limits {
             connections_per_component: 256,
             calls: 8192,
             calls_per_component: 1024,
-            large_messages_per_component: 16,
+            large_messages_per_component: 8,
             streams: 64,
             streams_per_component: 16,
             header_timeout: Duration::from_secs(10),

@@ -11,7 +11,7 @@ use crate::wire::{Connection, Door, Wire};
 
 const CROWD: usize = 10_000;
 /// So many come at once, before the daemon has accepted them: fewer than wait in line at a socket.
-const WAVE: usize = 100;
+const WAVE: usize = 1000;
 /// Open files that the rest of the tests need.
 const SPARE_FILES: usize = 1500;
 

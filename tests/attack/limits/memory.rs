@@ -110,9 +110,9 @@ fn a_component_has_so_many_web_sockets() {
     assert_busy(&open(&house.component(MALLORY)).unwrap_err());
     assert_served(&door, &mallory);
     for headers in [&alice, &house.owner()] {
-        assert!(open(headers).unwrap().ask(&request("status.get", "{}"))["result"].is_object());
+        assert!(open(headers).unwrap().ask(&request("auth.whoami", "{}"))["result"].is_object());
     }
-    assert!(second.ask(&request("status.get", "{}"))["result"].is_object());
+    assert!(second.ask(&request("auth.whoami", "{}"))["result"].is_object());
     drop(first);
     wait_until("a free place", || open(&mallory).ok());
     house.assert_serves_all();

@@ -82,7 +82,7 @@ fn an_idle_web_socket_must_show_that_it_lives() {
     });
     assert!(pings > 0, "nobody asked whether it lives");
     alive.0.0.get_ref().read_timeout(None);
-    assert!(alive.ask(&request("status.get", "{}"))["result"].is_object());
+    assert!(alive.ask(&request("auth.whoami", "{}"))["result"].is_object());
     house.assert_serves_all();
 }
 

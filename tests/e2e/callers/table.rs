@@ -248,7 +248,7 @@ fn vault() -> Vec<Row> {
     vec![
         owner("vault.unlock", "admin", |_| json!({ "secret": PHRASE })),
         owner("vault.lock", "admin", nothing),
-        shared("vault.status", "vault:read", nothing),
+        owner("vault.status", "vault:read", nothing),
     ]
 }
 
@@ -272,9 +272,9 @@ fn auth() -> Vec<Row> {
 
 fn daemon() -> Vec<Row> {
     vec![
-        shared("schema.version", "schema:read", nothing),
+        owner("schema.version", "schema:read", nothing),
         owner("schema.history", "schema:read", nothing),
-        shared("status.get", "status:read", nothing),
+        owner("status.get", "status:read", nothing),
         owner("system.shutdown", "admin", nothing),
         public("rpc.discover"),
     ]

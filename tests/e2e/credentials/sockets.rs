@@ -27,7 +27,7 @@ fn a_socket_is_its_components_over_restarts_until_it_is_closed() {
     let given = daemon.folder().join("given.sock");
     let paths = [
         open_socket(&daemon, json!({ "componentId": A })),
-        open_socket(&daemon, json!({ "componentId": A, "path": given, "scopes": ["status:read"] })),
+        open_socket(&daemon, json!({ "componentId": A, "path": given, "scopes": ["components:read"] })),
         open_socket(&daemon, json!({ "componentId": B })),
     ];
     assert_eq!(paths[1], given);
@@ -37,7 +37,7 @@ fn a_socket_is_its_components_over_restarts_until_it_is_closed() {
     assert_eq!(names, [B, A, A]);
     let who = |daemon: &Daemon| paths.clone().map(|path| whoami(daemon, &bound(&path)));
     let known = who(&daemon);
-    assert_eq!(known[1]["scopes"], json!(["status:read"]));
+    assert_eq!(known[1]["scopes"], json!(["components:read"]));
     assert_eq!((&known[0]["componentId"], &known[2]["componentId"]), (&json!(A), &json!(B)));
     for is_clean in [true, false] {
         let folder = if is_clean { daemon.stop().1 } else { daemon.kill() };
@@ -78,15 +78,15 @@ fn a_socket_that_is_opened_again_has_other_scopes() {
     let (_, mut web_socket) = way.upgrade(stream);
     assert!(web_socket.ask(&request("blobs.list", &json!({})))["result"].is_object());
 
-    let again = open_socket(&daemon, json!({ "componentId": A, "scopes": ["status:read"] }));
+    let again = open_socket(&daemon, json!({ "componentId": A, "scopes": ["components:read"] }));
     assert_eq!(again, path);
     let late = request("blobs.put", &json!({ "data": "cHV0IHRvbyBsYXRl" }));
     let _ = beside.write_all(&frame(late.as_bytes()));
     let now = sockets(&daemon);
-    assert_eq!(now[0]["scopes"], json!(["status:read"]));
+    assert_eq!(now[0]["scopes"], json!(["components:read"]));
     assert_eq!((now.as_array().unwrap().len(), &now[0]["createdAt"]), (1, &first[0]["createdAt"]));
     assert_eq!(code_of(&daemon, &path, "blobs.list"), "forbidden");
-    assert_eq!(code_of(&daemon, &path, "status.get"), "ok");
+    assert_eq!(code_of(&daemon, &path, "components.list"), "ok");
     assert_eq!(rest_of(&mut kept), b"");
     while let Some(answer) = web_socket.receive() {
         let error = outcome_of(answer).unwrap_err();
@@ -104,7 +104,7 @@ fn a_socket_that_is_opened_again_has_other_scopes() {
 fn a_socket_that_is_named_by_its_path_is_the_same() {
     let daemon = start();
     let path = open_socket(&daemon, json!({ "componentId": A }));
-    let few = json!({ "componentId": A, "path": path, "scopes": ["status:read"] });
+    let few = json!({ "componentId": A, "path": path, "scopes": ["components:read"] });
     open_socket(&daemon, few);
     assert_eq!(sockets(&daemon).as_array().unwrap().len(), 1, "{}", sockets(&daemon));
     assert_eq!(code_of(&daemon, &path, "blobs.list"), "forbidden");
@@ -124,7 +124,7 @@ fn the_path_of_anothers_socket_is_refused() {
     open_socket(&daemon, json!({ "componentId": A, "path": given }));
     let before = sockets(&daemon);
     let mut kept = bound(&chosen).connect(&daemon);
-    assert_eq!(bound(&chosen).call_on(&mut kept, "status.get", &json!({})).code(), "ok");
+    assert_eq!(bound(&chosen).call_on(&mut kept, "components.list", &json!({})).code(), "ok");
     for path in [&chosen, &given] {
         let params = json!({ "componentId": B, "path": path });
         let error = daemon.fails("conflict", "auth.openSocket", params);
@@ -132,7 +132,7 @@ fn the_path_of_anothers_socket_is_refused() {
         assert_eq!(sockets(&daemon), before);
         assert_eq!(whoami(&daemon, &bound(path))["componentId"], A);
     }
-    assert_eq!(bound(&chosen).call_on(&mut kept, "status.get", &json!({})).code(), "ok");
+    assert_eq!(bound(&chosen).call_on(&mut kept, "components.list", &json!({})).code(), "ok");
     let daemon = start_again(daemon.kill());
     assert_eq!(sockets(&daemon), before);
     assert_eq!(whoami(&daemon, &bound(&chosen))["componentId"], A);

@@ -212,14 +212,14 @@ fn everyone_is_told_who_he_is() {
         json!({ "caller": "component", "credential": "componentSocket", "componentId": A });
     assert_eq!(identity, by_bound);
     // What a token and a socket allow together.
-    let few = json!({ "componentId": A, "scopes": ["blobs:read", "status:read"] });
+    let few = json!({ "componentId": A, "scopes": ["blobs:read", "components:read"] });
     let (few, _) = create_token(&daemon, few);
     let narrow = daemon.folder().join("narrow.sock");
     let narrow =
-        json!({ "componentId": A, "scopes": ["blobs:write", "status:read"], "path": narrow });
+        json!({ "componentId": A, "scopes": ["blobs:write", "components:read"], "path": narrow });
     let narrow = open_socket(&daemon, narrow);
     let identity = whoami(&daemon, &Way::with(Door::Bound(narrow), &few));
-    assert_eq!(identity["scopes"], json!(["status:read"]));
+    assert_eq!(identity["scopes"], json!(["components:read"]));
 }
 
 #[test]

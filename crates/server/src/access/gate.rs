@@ -26,6 +26,9 @@ use crate::config::{Config, Limits};
 /// Accounts of components that are gone are struck off once there are this many more.
 const FORGOTTEN_ACCOUNTS: usize = 1024;
 
+/// The hash of a token, and by what its caller is then known.
+type KnownToken = ([u8; 32], Arc<Credential>);
+
 /// Decides who a request is from.
 pub(crate) struct Gate {
     owner_uid: u32,
@@ -36,7 +39,7 @@ pub(crate) struct Gate {
     owner: Arc<Credential>,
     owner_token: RwLock<(OwnerToken, Arc<Credential>)>,
     /// By the id of the token.
-    tokens: RwLock<HashMap<String, ([u8; 32], Arc<Credential>)>>,
+    tokens: RwLock<HashMap<String, KnownToken>>,
     sockets: RwLock<HashMap<PathBuf, Arc<Credential>>>,
     accounts: RwLock<HashMap<ComponentId, Weak<Account>>>,
     socket_changes: Mutex<()>,

@@ -114,7 +114,7 @@ async fn serve(config: Config) -> Result<(), Exit> {
     let app = Arc::new(App::new(Arc::clone(&store), registry, gate, &config, sockets));
     let mut listeners = Vec::new();
     for endpoint in &config.listen {
-        listeners.push(Listener::bind(endpoint, &config).await?);
+        listeners.push(Listener::bind(endpoint, &config)?);
     }
     let endpoints: Vec<String> = listeners.iter().map(Listener::endpoint).collect();
     signals::watch(&app, config.exit_with_parent)

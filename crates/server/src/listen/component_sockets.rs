@@ -87,37 +87,33 @@ impl ComponentSockets {
     ///
     /// # Errors
     /// See [`ListenError`].
-    pub(crate) fn open(
-        &self,
-        path: PathBuf,
-        credential: Arc<Credential>,
-    ) -> Result<(), ListenError> {
+    pub(crate) fn open(&self, path: &Path, credential: Arc<Credential>) -> Result<(), ListenError> {
         let _changing = lock(&self.0.changing);
-        if let Some(open) = lock(&self.0.open).get(&path) {
+        if let Some(open) = lock(&self.0.open).get(path) {
             if !same_component(&open.credential.borrow(), &credential) {
                 let why = "it is another component's socket";
-                return Err(unusable(&path, why.to_owned()));
+                return Err(unusable(path, why.to_owned()));
             }
             open.credential.send_replace(credential);
             return Ok(());
         }
-        self.prepare_folder(&path)?;
+        self.prepare_folder(path)?;
         let (sender, receiver) = watch::channel(credential);
-        let socket = UnixSocket::bind_bound(&path, receiver.clone())?;
+        let socket = UnixSocket::bind_bound(path, receiver.clone())?;
         let open = Open { credential: sender, file: Arc::clone(socket.file()) };
-        lock(&self.0.open).insert(path.clone(), open);
-        let opened = Opened { path: path.clone(), socket, credential: receiver };
+        lock(&self.0.open).insert(path.to_owned(), open);
+        let opened = Opened { path: path.to_owned(), socket, credential: receiver };
         if self.0.opened.try_send(opened).is_err() {
-            lock(&self.0.open).remove(&path);
-            return Err(unusable(&path, "the daemon is stopping".to_owned()));
+            lock(&self.0.open).remove(path);
+            return Err(unusable(path, "the daemon is stopping".to_owned()));
         }
-        self.is_no_longer_missing(&path);
+        self.is_no_longer_missing(path);
         Ok(())
     }
 
     /// Opens a socket that was open when the daemon last ran; where that fails, the status tells.
     pub(crate) fn open_again(&self, path: PathBuf, credential: Arc<Credential>) {
-        if let Err(error) = self.open(path.clone(), credential) {
+        if let Err(error) = self.open(&path, credential) {
             tracing::warn!(%error, "a component's socket could not be opened");
             let message = format!("a component's socket could not be opened: {error}");
             lock(&self.0.missing).insert(path);
@@ -278,14 +274,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (sockets, _opened, _) = sockets(folder.path());
         let path = folder.path().join("components/c/storage.sock");
-        sockets.open(path.clone(), credential("c")).unwrap();
+        sockets.open(&path, credential("c")).unwrap();
         assert!(sockets.is_listening(&path) && UnixStream::connect(&path).is_ok());
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
         sockets.close(&path);
         assert!(!sockets.is_listening(&path) && !path.parent().unwrap().exists());
         // Again at once, while nobody has yet taken note of the end of the first.
-        sockets.open(path.clone(), credential("c")).unwrap();
+        sockets.open(&path, credential("c")).unwrap();
         assert!(UnixStream::connect(&path).is_ok());
     }
 
@@ -294,7 +290,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (sockets, _opened, _) = sockets(folder.path());
         let why = |path: &Path, component| {
-            let opened = sockets.open(path.to_owned(), credential(component));
+            let opened = sockets.open(path, credential(component));
             opened.err().map(|error| error.to_string()).unwrap_or_default()
         };
         assert!(why(Path::new("x.sock"), "c").contains("must be absolute"));
@@ -318,7 +314,7 @@ mod tests {
         sockets.open_again(path.clone(), credential("c"));
         assert_eq!(health.causes().len(), 1);
         fs::create_dir(path.parent().unwrap()).unwrap();
-        sockets.open(path.clone(), credential("c")).unwrap();
+        sockets.open(&path, credential("c")).unwrap();
         assert!(health.causes().is_empty());
     }
 

@@ -63,7 +63,7 @@ impl Listener {
     ///
     /// # Errors
     /// See [`ListenError`].
-    pub(crate) async fn bind(endpoint: &Endpoint, config: &Config) -> Result<Self, ListenError> {
+    pub(crate) fn bind(endpoint: &Endpoint, config: &Config) -> Result<Self, ListenError> {
         match endpoint {
             Endpoint::Unix(path) => unix::UnixSocket::bind_owner(path).map(Listener::Unix),
             Endpoint::Component(path) => {
@@ -74,7 +74,7 @@ impl Listener {
                 let group = config.socket_group.as_deref();
                 unix::UnixSocket::bind_component(path, group, owners).map(Listener::Unix)
             }
-            Endpoint::Tcp(address) => tcp::TcpSocket::bind(*address).await.map(Listener::Tcp),
+            Endpoint::Tcp(address) => tcp::TcpSocket::bind(*address).map(Listener::Tcp),
         }
     }
 

@@ -102,7 +102,7 @@ fn open_socket(app: &App, caller: &Caller, params: &OpenSocketParams) -> Result<
         sockets::open(tx, &by, &asked.component_id, given.as_ref(), &scopes)
     })?;
     let credential = app.gate.set_socket(path.clone(), &kept);
-    if let Err(error) = app.sockets.open(path.clone(), credential) {
+    if let Err(error) = app.sockets.open(&path, credential) {
         // One that was open before stays written down: the next start tries again.
         if before.is_none() {
             app.gate.end_socket(&path);
