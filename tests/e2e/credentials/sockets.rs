@@ -27,7 +27,10 @@ fn a_socket_is_its_components_over_restarts_until_it_is_closed() {
     let given = daemon.folder().join("given.sock");
     let paths = [
         open_socket(&daemon, json!({ "componentId": A })),
-        open_socket(&daemon, json!({ "componentId": A, "path": given, "scopes": ["components:read"] })),
+        open_socket(
+            &daemon,
+            json!({ "componentId": A, "path": given, "scopes": ["components:read"] }),
+        ),
         open_socket(&daemon, json!({ "componentId": B })),
     ];
     assert_eq!(paths[1], given);
