@@ -247,8 +247,8 @@ methods! {
 
     /// Revokes a component's token.
     ///
-    /// From the answer on nothing is done for whoever shows it; WebSockets and streams that were opened
-    /// with it end.
+    /// From the answer on no call is begun for whoever shows it; those that run are finished. WebSockets
+    /// and streams that were opened with it end.
     RevokeToken = "auth.revokeToken" {
         params: RevokeTokenParams,
         result: crate::wire::Deleted,
