@@ -7,6 +7,7 @@ mod support;
 mod access;
 mod bad_input;
 mod bad_values;
+mod batch;
 mod callers;
 mod contract;
 mod credentials;

@@ -231,6 +231,15 @@ impl ApiError {
         error
     }
 
+    /// The same error, with its fields said of the member `path` of the params.
+    pub fn within(mut self, path: &str) -> Self {
+        if let Some(fields) = self.data.fields.take() {
+            let within = |(field, why)| (format!("{path}.{field}"), why);
+            self.data.fields = Some(fields.into_iter().map(within).collect());
+        }
+        self
+    }
+
     /// The same error, said of the operation at `index` among many.
     pub fn at_index(mut self, index: usize) -> Self {
         self.data.index = Some(index as u64);

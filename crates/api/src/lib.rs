@@ -7,6 +7,7 @@
 //! reach the daemon.
 
 pub mod auth;
+pub mod batch;
 pub mod blobs;
 pub mod components;
 pub mod error;
@@ -28,6 +29,7 @@ pub const NAMESPACES: &[(&str, &[MethodSpec])] = &[
     (components::SUMMARY, components::METHODS),
     (preferences::SUMMARY, preferences::METHODS),
     (blobs::SUMMARY, blobs::METHODS),
+    (batch::SUMMARY, batch::METHODS),
     (vault::SUMMARY, vault::METHODS),
     (auth::SUMMARY, auth::METHODS),
     (schema::SUMMARY, schema::METHODS),

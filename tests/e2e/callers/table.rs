@@ -256,6 +256,8 @@ fn auth() -> Vec<Row> {
     let spare = |_: &Things| json!({ "componentId": "org.example.spare" });
     vec![
         public("auth.whoami"),
+        // What it may apply is asked of each operation: tests/e2e/batch.rs.
+        row("batch.apply", Access::Public, |_| json!({ "operations": [] })),
         owner(
             "auth.createToken",
             "admin",

@@ -2,6 +2,7 @@
 //! serves which method of the contract.
 
 mod auth;
+mod batch;
 mod blobs;
 mod components;
 mod preferences;
@@ -22,6 +23,7 @@ pub(crate) fn registry() -> Result<Registry, String> {
     components::register(&mut registry);
     preferences::register(&mut registry);
     blobs::register(&mut registry);
+    batch::register(&mut registry);
     vault::register(&mut registry);
     auth::register(&mut registry);
     schema::register(&mut registry);

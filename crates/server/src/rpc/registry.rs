@@ -10,8 +10,9 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use jsonrpsee::server::MethodResponse;
 use jsonrpsee::types::Id;
+use osnova_storage_api::batch::{self, Applied, Apply};
 use osnova_storage_api::method::RequestIdentity;
-use osnova_storage_api::wire::WireObject;
+use osnova_storage_api::wire::{JsonText, WireObject};
 use osnova_storage_api::{ApiError, ErrorCode, Method, MethodSpec, all_methods};
 use osnova_storage_core::db::requests::{self, Request};
 use osnova_storage_core::db::{Job, Reader, Tx};
@@ -20,7 +21,7 @@ use osnova_storage_core::{Caller, StoreError};
 use tokio::sync::oneshot;
 
 use super::answer;
-use crate::access::{Account, Credential, Held, LARGE_BYTES, Permit};
+use crate::access::{self, Account, Credential, Held, LARGE_BYTES, Permit};
 use crate::app::App;
 use crate::errors;
 
@@ -82,11 +83,17 @@ enum AnswerSize {
 
 type Handler = Box<dyn Fn(&Arc<App>, Call<'_>, &mut Vec<Job>) -> Begun + Send + Sync>;
 
+/// A write among many, its params read and not yet applied.
+type Operation = Box<dyn Fn(&Tx<'_>, &Caller) -> StoreResult<JsonText> + Send>;
+type Prepare = Box<dyn Fn(Option<&str>) -> Result<Operation, ApiError> + Send + Sync>;
+
 /// A method that is served.
 pub(super) struct Entry {
     pub(super) spec: MethodSpec,
     pub(super) service: Service,
     handler: Handler,
+    /// How it is made ready to be one of a batch, where it can be.
+    prepare: Option<Prepare>,
 }
 
 impl Entry {
@@ -110,53 +117,72 @@ impl Registry {
         operation: fn(&Tx<'_>, &Caller, &M::Params) -> StoreResult<M::Result>,
     ) {
         let handler = move |app: &Arc<App>, call: Call<'_>, jobs: &mut Vec<Job>| {
-            let Call { id, credential, params: text, permits, .. } = call;
-            let caller = Arc::clone(credential.caller());
-            // The answer says back what was written: one that would not fit is refused before.
-            let fits = app.limits.response_bytes - app.limits.response_bytes / 64;
-            if text.is_some_and(|text| text.len() > fits) {
-                let message = "the answer would be larger than the limit: write less at once";
-                let error = ApiError::new(ErrorCode::TooLarge, message);
-                return Begun::Done(answer::error(id, &error));
-            }
-            let prepared = parse::<M>(text).and_then(|params| {
-                let request = params
-                    .request_id()
-                    .map(|id| Request::new(id.clone(), M::SPEC.name, &params))
-                    .transpose()
-                    .map_err(|error| errors::to_api(&app.store, &error))?;
-                Ok((params, request))
+            let caller = Arc::clone(call.credential.caller());
+            let ready = parse_write::<M>(app, call.params).map(|(params, request)| {
+                let apply = move |tx: &Tx<'_>| operation(tx, &caller, &params);
+                (request, WRITE_WEIGHT, apply)
             });
-            let (params, request) = match prepared {
-                Ok(prepared) => prepared,
-                Err(error) => return Begun::Done(answer::error(id, &error)),
-            };
-            let (reply, answered) = oneshot::channel();
-            jobs.push(Job::new(
-                text.map_or(0, str::len) + WRITE_WEIGHT,
-                move |tx| {
-                    requests::once(tx, &caller, request.as_ref(), || {
-                        operation(tx, &caller, &params)
-                    })
-                },
-                // The receiver is gone where the client hung up; the write stands.
-                move |result| {
-                    drop(permits);
-                    drop(reply.send(result));
-                },
-            ));
-            let app = Arc::clone(app);
-            let answer = async move {
-                let result = match answered.await {
-                    Ok(result) => result.map_err(|error| errors::to_api(&app.store, &error)),
-                    // The queue took none of the jobs that were handed over with this one.
-                    Err(_) => Err(ApiError::unavailable("too many writes are waiting", 20)),
-                };
-                answer::result(id, result, app.limits.response_bytes)
-            };
-            Begun::Waiting(answer.boxed())
+            submit(app, call, ready, jobs)
         };
-        self.insert(M::SPEC, Service::Write, Box::new(handler));
+        let prepare: Prepare = Box::new(move |text| {
+            let params = parse::<M>(text)?;
+            if params.request_id().is_some() {
+                let why = "is taken by batch.apply as a whole";
+                return Err(ApiError::field("requestId", why));
+            }
+            Ok(Box::new(move |tx, caller| {
+                let answer = operation(tx, caller, &params)?;
+                let text = serde_json::to_string(&answer).map_err(|error| error.to_string());
+                text.and_then(JsonText::from_checked).map_err(StoreError::Internal)
+            }))
+        });
+        let (service, handler) = (Service::Write, Box::new(handler));
+        let entry = Entry { spec: M::SPEC, service, handler, prepare: Some(prepare) };
+        self.entries.insert(M::SPEC.name.to_owned(), entry);
+    }
+
+    /// Serves the method that applies many writes, all or none: each by the operation of its own method.
+    pub(crate) fn batch(&mut self) {
+        let handler = move |app: &Arc<App>, call: Call<'_>, jobs: &mut Vec<Job>| {
+            let ready = parse_write::<Apply>(app, call.params).and_then(|(params, request)| {
+                let operations = app.registry.prepare(&call.credential, &params.operations)?;
+                let caller = Arc::clone(call.credential.caller());
+                let weight = WRITE_WEIGHT * operations.len().max(1);
+                let apply = move |tx: &Tx<'_>| {
+                    let apply_one = |(index, operation): (usize, &Operation)| {
+                        operation(tx, &caller).map_err(|error| error.at_index(index))
+                    };
+                    let results = operations.iter().enumerate().map(apply_one);
+                    Ok(Applied { results: results.collect::<StoreResult<_>>()? })
+                };
+                Ok((request, weight, apply))
+            });
+            submit(app, call, ready, jobs)
+        };
+        self.insert(Apply::SPEC, Service::Write, Box::new(handler));
+    }
+
+    /// Makes the operations of a batch ready: all are known, allowed and read before the first is applied.
+    fn prepare(
+        &self,
+        credential: &Credential,
+        operations: &[batch::Operation],
+    ) -> Result<Vec<Operation>, ApiError> {
+        let prepare_one = |(index, asked): (usize, &batch::Operation)| {
+            let unfit = || {
+                let field = format!("operations.{index}.method");
+                ApiError::field(&field, "is none that writes records or pins blobs")
+            };
+            let ready = || {
+                let entry = self.find(asked.method.as_str()).ok_or_else(unfit)?;
+                let prepare = entry.prepare.as_ref().ok_or_else(unfit)?;
+                access::admit(credential, &entry.spec)?;
+                prepare(asked.params.as_ref().map(batch::OperationParams::get))
+                    .map_err(|error| error.within(&format!("operations.{index}.params")))
+            };
+            ready().map_err(|error| error.at_index(index))
+        };
+        operations.iter().enumerate().map(prepare_one).collect()
     }
 
     /// Serves a method by one look-up by primary key. It runs on the connection's own thread where a
@@ -261,7 +287,8 @@ impl Registry {
     }
 
     fn insert(&mut self, spec: MethodSpec, service: Service, handler: Handler) {
-        self.entries.insert(spec.name.to_owned(), Entry { spec, service, handler });
+        let entry = Entry { spec, service, handler, prepare: None };
+        self.entries.insert(spec.name.to_owned(), entry);
     }
 
     /// The method of this name; `_` may stand for the dot.
@@ -284,6 +311,66 @@ impl Registry {
         let wrong: Vec<&str> = missing.chain(surplus).collect();
         if wrong.is_empty() { Ok(self) } else { Err(wrong.join(", ")) }
     }
+}
+
+/// Reads the params of a write, and under which id it may be repeated.
+fn parse_write<M: Method>(
+    app: &App,
+    text: Option<&str>,
+) -> Result<(M::Params, Option<Request>), ApiError> {
+    // The answer says back what was written: one that would not fit is refused before.
+    let fits = app.limits.response_bytes - app.limits.response_bytes / 64;
+    if text.is_some_and(|text| text.len() > fits) {
+        let message = "the answer would be larger than the limit: write less at once";
+        return Err(ApiError::new(ErrorCode::TooLarge, message));
+    }
+    let params = parse::<M>(text)?;
+    let request = params
+        .request_id()
+        .map(|id| Request::new(id.clone(), M::SPEC.name, &params))
+        .transpose()
+        .map_err(|error| errors::to_api(&app.store, &error))?;
+    Ok((params, request))
+}
+
+/// Adds a write that is ready to the jobs: under which id it may be repeated, its weight beside its
+/// params, and what it does.
+fn submit<T, O>(
+    app: &Arc<App>,
+    call: Call<'_>,
+    ready: Result<(Option<Request>, usize, O), ApiError>,
+    jobs: &mut Vec<Job>,
+) -> Begun
+where
+    T: serde::Serialize + serde::de::DeserializeOwned + Clone + Send + 'static,
+    O: Fn(&Tx<'_>) -> StoreResult<T> + Send + 'static,
+{
+    let Call { id, credential, params: text, permits, .. } = call;
+    let (request, weight, apply) = match ready {
+        Ok(ready) => ready,
+        Err(error) => return Begun::Done(answer::error(id, &error)),
+    };
+    let caller = Arc::clone(credential.caller());
+    let (reply, answered) = oneshot::channel();
+    jobs.push(Job::new(
+        text.map_or(0, str::len) + weight,
+        move |tx| requests::once(tx, &caller, request.as_ref(), || apply(tx)),
+        // The receiver is gone where the client hung up; the write stands.
+        move |result| {
+            drop(permits);
+            drop(reply.send(result));
+        },
+    ));
+    let app = Arc::clone(app);
+    let answer = async move {
+        let result = match answered.await {
+            Ok(result) => result.map_err(|error| errors::to_api(&app.store, &error)),
+            // The queue took none of the jobs that were handed over with this one.
+            Err(_) => Err(ApiError::unavailable("too many writes are waiting", 20)),
+        };
+        answer::result(id, result, app.limits.response_bytes)
+    };
+    Begun::Waiting(answer.boxed())
 }
 
 fn parse<M: Method>(params: Option<&str>) -> Result<M::Params, ApiError> {
