@@ -1,5 +1,7 @@
 //! `batch.apply`: any mix of writes, in order, all or none.
 
+#![allow(clippy::needless_pass_by_value, reason = "`json!` makes params where they are passed")]
+
 use serde_json::{Value, json};
 
 use crate::document::Document;
