@@ -143,11 +143,15 @@ mod tests {
                 "blobs.has",
                 "blobs.list",
                 "blobs.usage",
+                "batch.apply",
                 "auth.whoami",
                 "rpc.discover"
             ]
         );
-        assert_eq!(callable(&component(Scopes::Only(Vec::new()))), ["auth.whoami", "rpc.discover"]);
+        assert_eq!(
+            callable(&component(Scopes::Only(Vec::new()))),
+            ["batch.apply", "auth.whoami", "rpc.discover"]
+        );
         assert_eq!(callable(&Caller::Owner).len(), all_methods().count());
         for name in callable(&component(Scopes::All)) {
             let spec = all_methods().find(|spec| spec.name == name).unwrap();
