@@ -386,7 +386,8 @@ fn a_component_names_blobs_that_its_caller_can_see() {
 fn a_component_is_deleted_with_its_registry_row_unless_it_runs() {
     let root = Root::new();
     let store = root.open();
-    let register = "INSERT INTO component_registry VALUES ('a','1.0.0',1,'e','running',0,NULL,0)";
+    let register = "INSERT INTO component_registry (component_id, version, pid, endpoint, status, started_at)
+         VALUES ('a','1.0.0',1,'e','running',0)";
     put_component(&store, component("a")).unwrap();
     execute(&store, register);
     for running in ["starting", "running", "stopping"] {
@@ -418,9 +419,11 @@ fn a_delete_keeps_keys_and_transactions() {
     put_component(&store, component("a")).unwrap();
     execute(
         &store,
-        "INSERT INTO keys_metadata VALUES (NULL,'a',0,'pk','ed25519',NULL,0,NULL);
+        "INSERT INTO keys_metadata (component_id, derivation_index, public_key, key_type, created_at)
+           VALUES ('a',0,'pk','ed25519',0);
          INSERT INTO wallet_transactions
-           VALUES ('h','f','t','1',NULL,'n','pending',NULL,NULL,NULL,'a',0,NULL);",
+           (tx_hash, from_address, to_address, amount, network, status, component_id, timestamp)
+           VALUES ('h','f','t','1','n','pending','a',0);",
     );
     assert!(delete_component(&store, "a", None).unwrap().deleted);
     assert_eq!(query::<u32>(&store, "SELECT count(*) FROM keys_metadata"), 1);

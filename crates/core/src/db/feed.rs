@@ -70,7 +70,7 @@ mod tests {
         let first = begin_range(&connection, 1_000).unwrap();
         assert_eq!(first, 1_000 << 20);
         connection
-            .execute("INSERT INTO change_feed VALUES (?1, 'n', '[]', 'put')", [first + 7])
+            .execute("INSERT INTO change_feed VALUES (?1, 'n', '[]', 'put', NULL)", [first + 7])
             .unwrap();
         // The clock went back: positions go on after the last.
         assert_eq!(begin_range(&connection, 10).unwrap(), first + 8);
@@ -89,7 +89,7 @@ mod tests {
         connection
             .execute_batch(
                 "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 120000)
-                 INSERT INTO change_feed SELECT i, 'n', '[]', 'put' FROM n",
+                 INSERT INTO change_feed SELECT i, 'n', '[]', 'put', NULL FROM n",
             )
             .unwrap();
         Pruner::new().prune(&connection, 1).unwrap();

@@ -49,15 +49,30 @@ impl<'a> Tx<'a> {
         key: &[&str],
         kind: ChangeKind,
     ) -> Result<Revision> {
+        self.record_change_of(None, namespace, key, kind)
+    }
+
+    /// The same of a component's own thing: that component may see the change.
+    ///
+    /// # Errors
+    /// Where the row can't be written.
+    pub(crate) fn record_change_of(
+        &self,
+        component: Option<&str>,
+        namespace: &str,
+        key: &[&str],
+        kind: ChangeKind,
+    ) -> Result<Revision> {
         let seq = self.next_seq.get();
         let key = serde_json::to_string(key).map_err(|error| {
             StoreError::Internal(format!("a feed key can't be written: {error}"))
         })?;
         self.connection
             .prepare_cached(
-                "INSERT INTO change_feed (seq, namespace, key_json, kind) VALUES (?1, ?2, ?3, ?4)",
+                "INSERT INTO change_feed (seq, namespace, key_json, kind, component_id)
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
             )?
-            .execute((seq, namespace, key, kind.as_str()))?;
+            .execute((seq, namespace, key, kind.as_str(), component))?;
         self.next_seq.set(seq + 1);
         Ok(Revision(seq))
     }

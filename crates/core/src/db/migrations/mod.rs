@@ -40,6 +40,11 @@ pub const MIGRATIONS: &[Migration] = &[
         description: "Tokens and sockets of components",
         sql: include_str!("0005_access.sql"),
     },
+    Migration {
+        version: 6,
+        description: "All records of components, search, jobs",
+        sql: include_str!("0006_records.sql"),
+    },
 ];
 
 /// The version that this program brings a database to.
@@ -251,7 +256,7 @@ mod tests {
                  INSERT INTO user_preferences VALUES ('k','1',9);",
             )
             .unwrap();
-        assert_eq!(migrate(&mut connection, latest(), 2).unwrap(), [2, 3, 4, 5]);
+        assert_eq!(migrate(&mut connection, latest(), 2).unwrap(), [2, 3, 4, 5, 6]);
         let order: Vec<String> = connection
             .prepare("SELECT component_id FROM components WHERE revision = 1 AND last_used_seq IS NOT NULL ORDER BY last_used_seq DESC")
             .unwrap()
