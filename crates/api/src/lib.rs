@@ -6,18 +6,25 @@
 //! one definition. This crate does no IO and knows neither how records are stored nor how bytes
 //! reach the daemon.
 
+pub mod application_config;
+pub mod applications;
 pub mod auth;
 pub mod batch;
 pub mod blobs;
+pub mod cache;
 pub mod components;
 pub mod error;
+pub mod keys;
+pub mod messages;
 pub mod method;
 pub mod openrpc;
 pub mod preferences;
+pub mod registry;
 pub mod rpc;
 pub mod schema;
 pub mod status;
 pub mod system;
+pub mod transactions;
 pub mod vault;
 pub mod wire;
 
@@ -27,7 +34,14 @@ pub use method::{Access, Method, MethodSpec, Visibility};
 /// The definitions of every method, namespace by namespace, in the order of the document.
 pub const NAMESPACES: &[(&str, &[MethodSpec])] = &[
     (components::SUMMARY, components::METHODS),
+    (applications::SUMMARY, applications::METHODS),
+    (application_config::SUMMARY, application_config::METHODS),
+    (registry::SUMMARY, registry::METHODS),
+    (keys::SUMMARY, keys::METHODS),
+    (transactions::SUMMARY, transactions::METHODS),
+    (cache::SUMMARY, cache::METHODS),
     (preferences::SUMMARY, preferences::METHODS),
+    (messages::SUMMARY, messages::METHODS),
     (blobs::SUMMARY, blobs::METHODS),
     (batch::SUMMARY, batch::METHODS),
     (vault::SUMMARY, vault::METHODS),

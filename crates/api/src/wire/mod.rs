@@ -18,7 +18,8 @@ pub use json_text::JsonText;
 pub use object::{FieldErrors, ParamsError, Path, RawObject, Wire, WireObject, camel_case};
 pub(crate) use object::{wire_enum, wire_name, wire_object};
 pub use scalars::{
-    ComponentId, Cursor, Limit, Name, PreferenceKey, RequestId, Revision, Role, Secret, SocketPath,
-    Text, Timestamp, Token, TokenId, UnsignedInteger,
+    Address, Amount, ApplicationId, ComponentId, ConfigKey, Cursor, DerivationIndex, Limit,
+    MessageId, Name, PreferenceKey, ProcessId, PublicKey, RequestId, Revision, Role, SearchText,
+    Secret, SocketPath, Text, Timestamp, Token, TokenId, TransactionHash, UnsignedInteger,
 };
 pub use scope::Scope;

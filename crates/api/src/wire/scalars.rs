@@ -129,6 +129,35 @@ text_type! {
     pub struct Name, 1..=256, |c| !c.is_control(), "printable characters"
 }
 text_type! {
+    /// An application's id: any 1 to 256 printable characters.
+    pub struct ApplicationId, 1..=256, |c| !c.is_control(), "printable characters"
+}
+text_type! {
+    /// A key of an application's configuration: 1 to 256 printable characters.
+    pub struct ConfigKey, 1..=256, |c| !c.is_control(), "printable characters"
+}
+text_type! {
+    /// A message's id: 1 to 128 printable characters.
+    pub struct MessageId, 1..=128, |c| !c.is_control(), "printable characters"
+}
+text_type! {
+    /// A public key as text, in whatever encoding its owner uses: 1 to 8192 printable characters
+    /// (an ML-DSA-87 key takes 5184 hexadecimal digits).
+    pub struct PublicKey, 1..=8192, |c| !c.is_control(), "printable characters"
+}
+text_type! {
+    /// The hash of a transaction: 1 to 256 printable characters.
+    pub struct TransactionHash, 1..=256, |c| !c.is_control(), "printable characters"
+}
+text_type! {
+    /// An address on a network, of a wallet or of a token: 1 to 256 printable characters.
+    pub struct Address, 1..=256, |c| !c.is_control(), "printable characters"
+}
+text_type! {
+    /// What is looked for, as a person types it: up to 1024 characters.
+    pub struct SearchText, 0..=1024, |_| true, "text"
+}
+text_type! {
     /// A longer text for people: up to 65536 characters, line breaks allowed.
     pub struct Text, 0..=65536, |_| true, "text"
 }
@@ -210,6 +239,14 @@ integer_type! {
     pub struct Limit(u16), 1, 1000
 }
 integer_type! {
+    /// The place of a key in its component's derivation: a 31-bit index, as BIP-32 has them.
+    pub struct DerivationIndex(u32), 0, 2_147_483_647
+}
+integer_type! {
+    /// The id of a process.
+    pub struct ProcessId(u32), 1, 2_147_483_647
+}
+integer_type! {
     /// A count, a size or an offset in bytes.
     pub struct UnsignedInteger(u64), 0, MAX_SAFE_INTEGER
 }
@@ -282,4 +319,79 @@ secret_type! {
 secret_type! {
     /// A token as it is shown to whoever is to use it: never printed, wiped when dropped.
     pub struct Token, "A token, to be sent as `Authorization: Bearer`, or as path prefix `/t/<token>/`."
+}
+
+/// A decimal number without a sign (`0`, `12.50`), of at most 100 digits: it is kept as it was given, and
+/// never passes through a float.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Amount(String);
+
+impl Amount {
+    /// The most digits, before and after the point together.
+    pub const MAX_DIGITS: usize = 100;
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Amount {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let (whole, fraction) = text.split_once('.').unwrap_or((&text, "0"));
+        let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        let leading_zero = whole.len() > 1 && whole.starts_with('0');
+        if !digits(whole) || !digits(fraction) || leading_zero {
+            Err("must be a decimal number without a sign, such as \"12.5\"".to_owned())
+        } else if whole.len() + fraction.len() > Self::MAX_DIGITS {
+            Err(format!("must have at most {} digits", Self::MAX_DIGITS))
+        } else {
+            Ok(Self(text))
+        }
+    }
+}
+
+impl FromStr for Amount {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::try_from(text.to_owned())
+    }
+}
+
+impl fmt::Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Amount {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::try_from(String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+}
+
+impl Wire for Amount {
+    fn from_wire(raw: &RawValue, path: &Path<'_>, errors: &mut FieldErrors) -> Option<Self> {
+        string_from_wire(raw, path, errors, Self::try_from)
+    }
+}
+
+impl JsonSchema for Amount {
+    fn schema_name() -> Cow<'static, str> {
+        "Amount".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": r"^(0|[1-9][0-9]*)(\.[0-9]+)?$",
+            "minLength": 1,
+            "maxLength": Self::MAX_DIGITS + 1,
+            "description": "A decimal number without a sign, of at most 100 digits, as a string: it never passes through a float."
+        })
+    }
 }
