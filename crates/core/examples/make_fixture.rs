@@ -36,6 +36,10 @@ impl Clock for StandingClock {
     fn now(&self) -> i64 {
         THEN
     }
+
+    fn monotonic_ms(&self) -> u64 {
+        0
+    }
 }
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -12,6 +12,7 @@ use osnova_storage_api::{ApiError, ConflictReason, ErrorCode};
 use rusqlite::ffi;
 
 use crate::blob::format::FormatError;
+use crate::db::storage::UnsealError;
 
 /// A failed operation of the store.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +32,14 @@ pub enum StoreError {
     /// Stored data is damaged.
     #[error("damaged: {0}")]
     Damaged(String),
+    /// A sealed value of a component can't be opened.
+    #[error("a value of storage, revision {revision}: {why}")]
+    Sealed {
+        /// The revision of its record, which names it in the log.
+        revision: u64,
+        /// Why.
+        why: UnsealError,
+    },
     /// Reading or writing a file failed.
     #[error("{what}: {source}")]
     Io {
@@ -108,7 +117,7 @@ impl StoreError {
                 ApiError::new(ErrorCode::WrongKey, "the key is not the key of this data root")
             }
             StoreError::DiskFull(_) => disk_full(),
-            StoreError::Damaged(_) => damaged(),
+            StoreError::Damaged(_) | StoreError::Sealed { .. } => damaged(),
             StoreError::Io { .. } => io_error(),
             StoreError::OutcomeUnknown => {
                 let mut error = ApiError::new(

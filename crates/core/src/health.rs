@@ -25,6 +25,10 @@ pub enum Cause {
     BlobsIo,
     /// A blob file is missing or damaged.
     BlobDamaged,
+    /// A sealed value of a component does not open.
+    ValueDamaged,
+    /// The wall clock jumped: what has expired is not deleted until it can be trusted again.
+    ClockJumped,
     /// A socket that is bound to a component could not be opened.
     Sockets,
     /// What the last run left was cleaned up at start; nothing is wrong.
@@ -38,6 +42,8 @@ impl Cause {
             Cause::DatabaseFull
             | Cause::DatabaseIo
             | Cause::DatabaseDamaged
+            | Cause::ValueDamaged
+            | Cause::ClockJumped
             | Cause::WalOverLimit => "database",
             Cause::BlobsFull | Cause::BlobsIo | Cause::BlobDamaged | Cause::Recovered => "blobs",
             Cause::Sockets => "sockets",

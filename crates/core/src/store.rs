@@ -18,10 +18,12 @@ use osnova_storage_api::wire::{Accepted, UnsignedInteger};
 use crate::blob::{BlobLimits, BlobStore};
 use crate::caller::Caller;
 use crate::clock::{Clock, SystemClock};
-use crate::db::{Database, DatabaseOptions, components, meta};
+use crate::db::storage::{self, StorageLimits};
+use crate::db::{Database, DatabaseOptions, Environment, components, meta};
 use crate::error::{OpenError, Result, StoreError};
 use crate::health::Health;
 use crate::layout::{Layout, sync_dir};
+use crate::sweep::Sweeper;
 use crate::vault::Vault;
 use crate::vault::keys::{KeySet, MasterKey};
 
@@ -34,6 +36,8 @@ pub struct StoreOptions {
     pub database: DatabaseOptions,
     /// The bounds of the blob store.
     pub blobs: BlobLimits,
+    /// The bounds of `storage`.
+    pub storage: StorageLimits,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }
@@ -45,6 +49,7 @@ impl StoreOptions {
             root,
             database: DatabaseOptions::default(),
             blobs: BlobLimits::default(),
+            storage: StorageLimits::default(),
             clock: Arc::new(SystemClock),
         }
     }
@@ -56,6 +61,7 @@ pub struct Store {
     blobs: BlobStore,
     vault: Vault,
     health: Health,
+    sweeper: Sweeper,
     layout: Layout,
     clock: Arc<dyn Clock>,
     started: Instant,
@@ -76,8 +82,13 @@ impl Store {
         layout.prepare()?;
         let lock = layout.lock()?;
         let health = Health::new(Arc::clone(&options.clock));
-        let db =
-            Database::open(&layout, &options.database, Arc::clone(&options.clock), health.clone())?;
+        let vault = Vault::default();
+        let environment = Environment {
+            clock: Arc::clone(&options.clock),
+            vault: vault.clone(),
+            storage: options.storage,
+        };
+        let db = Database::open(&layout, &options.database, environment, health.clone())?;
         // The names of what was made here must survive a power cut as the first commit does.
         sync_dir(layout.root())?;
         let blobs = BlobStore::new(layout.clone(), options.blobs, health.clone());
@@ -86,8 +97,9 @@ impl Store {
         Ok(Self {
             db,
             blobs,
-            vault: Vault::default(),
+            vault,
             health,
+            sweeper: Sweeper::default(),
             layout,
             clock: options.clock,
             started: Instant::now(),
@@ -133,7 +145,7 @@ impl Store {
             Some(check) if keys.matches_check(&root_id, &check) => {}
             Some(_) => return Err(StoreError::WrongKey),
             None => {
-                if !self.blobs.keys_fit(&self.db, &keys)? {
+                if !self.opens_what_is_stored(&keys)? {
                     return Err(StoreError::WrongKey);
                 }
                 let check = keys.key_check(&root_id);
@@ -155,6 +167,16 @@ impl Store {
         Ok(self.vault_state())
     }
 
+    /// Whether keys open anything of what is sealed; true too where nothing is.
+    fn opens_what_is_stored(&self, keys: &KeySet) -> Result<bool> {
+        let blobs = self.blobs.keys_fit(&self.db, keys)?;
+        let values = self.db.read(|reader| storage::keys_fit(reader, keys))?;
+        Ok(match (blobs, values) {
+            (None, None) => true,
+            (blobs, values) => blobs == Some(true) || values == Some(true),
+        })
+    }
+
     /// Whether the master key is loaded, and whether the root has one.
     pub fn vault_state(&self) -> VaultState {
         let key_id = self.vault.key_id();
@@ -173,6 +195,16 @@ impl Store {
         let used_at = params.used_at.map_or_else(|| self.clock.now(), |time| time.0);
         self.db.touch_component(params.component_id.as_str(), used_at)?;
         Ok(Accepted::YES)
+    }
+
+    /// Deletes the values of `storage` that have expired; says how many. To be called now and then: what
+    /// has expired is not shown before either. Nothing is deleted while the wall clock has jumped, which
+    /// the status then says.
+    ///
+    /// # Errors
+    /// Where the database can't be read or written.
+    pub fn sweep(&self) -> Result<usize> {
+        self.sweeper.sweep(&self.db, self.clock.as_ref(), &self.health)
     }
 
     /// How the store is, part by part.

@@ -283,20 +283,20 @@ impl BlobStore {
     }
 
     /// Whether these keys open what is stored: one file that opens says so, and a few are tried, for
-    /// one may be damaged.
-    pub(crate) fn keys_fit(&self, db: &Database, keys: &KeySet) -> Result<bool> {
+    /// one may be damaged. `None` where nothing is stored.
+    pub(crate) fn keys_fit(&self, db: &Database, keys: &KeySet) -> Result<Option<bool>> {
         let samples = self.some_files()?;
         if samples.is_empty() {
-            return Ok(!db.read(blobs::any_content)?);
+            return Ok(db.read(blobs::any_content)?.then_some(false));
         }
         for hash in samples {
             match self.open_file(keys, &hash) {
-                Ok(_) => return Ok(true),
+                Ok(_) => return Ok(Some(true)),
                 Err(StoreError::Damaged(_)) => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(false)
+        Ok(Some(false))
     }
 
     /// A few files with the name of a content, whether or not they have a row.

@@ -20,6 +20,7 @@ mod queue;
 pub mod requests;
 pub mod schema;
 mod semver;
+pub mod storage;
 mod tx;
 mod writer;
 
@@ -33,9 +34,9 @@ use std::time::Duration;
 use r2d2_sqlite::SqliteConnectionManager;
 
 pub use queue::{Job, QueueLimits};
+pub(crate) use tx::Environment;
 pub use tx::{Reader, Tx};
 
-use crate::clock::Clock;
 use crate::error::{OpenError, Result, StoreError};
 use crate::health::{Cause, Health};
 use crate::layout::Layout;
@@ -72,6 +73,7 @@ pub struct Database {
     wal: Arc<checkpoint::WalWatch>,
     unsettled: Arc<AtomicBool>,
     pool: r2d2::Pool<SqliteConnectionManager>,
+    environment: Arc<Environment>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     root_id: [u8; meta::LENGTH],
     path: PathBuf,
@@ -83,12 +85,13 @@ impl Database {
     /// # Errors
     /// [`OpenError::Unusable`] where it is newer than this program, not ours, or damaged; it is then
     /// untouched.
-    pub fn open(
+    pub(crate) fn open(
         layout: &Layout,
         options: &DatabaseOptions,
-        clock: Arc<dyn Clock>,
+        environment: Environment,
         health: Health,
     ) -> std::result::Result<Self, OpenError> {
+        let environment = Arc::new(environment);
         let path = layout.database();
         let unusable = |why: String| OpenError::Unusable { root: layout.root().to_owned(), why };
         if !connection::sqlite_is_recent() {
@@ -111,7 +114,7 @@ impl Database {
             migrations::version(&look).map_err(not_migrated)?;
         }
         let mut connection = connection::open_writer(&path).map_err(refused)?;
-        let applied = migrations::migrate(&mut connection, migrations::latest(), clock.now())
+        let applied = migrations::migrate(&mut connection, migrations::latest(), environment.clock.now())
             .map_err(not_migrated)?;
         if !applied.is_empty() {
             tracing::info!(versions = ?applied, "the database was migrated");
@@ -121,7 +124,7 @@ impl Database {
         }
         let transaction = connection.transaction().map_err(refused)?;
         let root_id = meta::root_id(&transaction)?;
-        let first_seq = feed::begin_range(&transaction, clock.now()).map_err(refused)?;
+        let first_seq = feed::begin_range(&transaction, environment.clock.now()).map_err(refused)?;
         transaction.commit().map_err(refused)?;
         checkpoint::count_pages(&connection);
 
@@ -146,7 +149,7 @@ impl Database {
             connection,
             queue: Arc::clone(&queue),
             deferred: Arc::clone(&deferred),
-            clock,
+            environment: Arc::clone(&environment),
             health,
             wal: Arc::clone(&wal),
             next_seq: Cell::new(first_seq),
@@ -166,6 +169,7 @@ impl Database {
             wal,
             unsettled,
             pool,
+            environment,
             threads: Mutex::new(threads),
             root_id,
             path,
@@ -188,7 +192,7 @@ impl Database {
                 100,
             ))
         })?;
-        operation(Reader::new(&connection))
+        operation(Reader::new(&connection, &self.environment))
     }
 
     /// Reads with a connection that is free now; gives the operation back where none is.
@@ -200,7 +204,7 @@ impl Database {
         operation: O,
     ) -> std::result::Result<Result<T>, O> {
         match self.pool.try_get() {
-            Some(connection) => Ok(operation(Reader::new(&connection))),
+            Some(connection) => Ok(operation(Reader::new(&connection, &self.environment))),
             None => Err(operation),
         }
     }
@@ -319,6 +323,9 @@ pub(crate) fn note_read_error(health: &Health, error: &StoreError) {
             }
             _ => {}
         },
+        StoreError::Sealed { .. } => {
+            health.note(Cause::ValueDamaged, "a stored value of a component does not open");
+        }
         StoreError::Damaged(_) => {
             health.note(Cause::BlobDamaged, "a blob file is missing or damaged");
         }

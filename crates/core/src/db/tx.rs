@@ -5,23 +5,44 @@
 //! nothing outside its transaction, since a group of them may have to be run again.
 
 use std::cell::Cell;
+use std::sync::Arc;
 
 use osnova_storage_api::ApiError;
 use osnova_storage_api::wire::Revision;
 use rusqlite::Connection;
 
+use super::storage::StorageLimits;
+use crate::clock::Clock;
 use crate::error::{Result, StoreError};
+use crate::vault::Vault;
+use crate::vault::keys::KeySet;
+
+/// What operations need beside rows: the time, the keys, the bounds.
+pub(crate) struct Environment {
+    /// Tells the time.
+    pub(crate) clock: Arc<dyn Clock>,
+    /// The keys, while they are loaded.
+    pub(crate) vault: Vault,
+    /// The bounds of `storage`.
+    pub(crate) storage: StorageLimits,
+}
 
 /// A transaction on the write connection, as one operation sees it.
 pub struct Tx<'a> {
     connection: &'a Connection,
     next_seq: &'a Cell<u64>,
+    environment: &'a Environment,
     now: i64,
 }
 
 impl<'a> Tx<'a> {
-    pub(crate) fn new(connection: &'a Connection, next_seq: &'a Cell<u64>, now: i64) -> Self {
-        Self { connection, next_seq, now }
+    pub(crate) fn new(
+        connection: &'a Connection,
+        next_seq: &'a Cell<u64>,
+        environment: &'a Environment,
+        now: i64,
+    ) -> Self {
+        Self { connection, next_seq, environment, now }
     }
 
     /// The connection, inside the transaction.
@@ -34,9 +55,22 @@ impl<'a> Tx<'a> {
         self.now
     }
 
+    /// The keys, for as long as the operation holds them.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`].
+    pub(crate) fn keys(&self) -> Result<Arc<KeySet>> {
+        self.environment.vault.keys()
+    }
+
+    /// The bounds of `storage`.
+    pub(crate) fn storage_limits(&self) -> &StorageLimits {
+        &self.environment.storage
+    }
+
     /// What this transaction sees, itself included.
     pub fn reader(&self) -> Reader<'_> {
-        Reader::new(self.connection)
+        Reader { connection: self.connection, environment: self.environment, now: self.now }
     }
 
     /// Enters a change of a record in the feed; its position is the record's new revision.
@@ -100,11 +134,26 @@ impl ChangeKind {
 #[derive(Clone, Copy)]
 pub struct Reader<'a> {
     connection: &'a Connection,
+    environment: &'a Environment,
+    now: i64,
 }
 
 impl<'a> Reader<'a> {
-    pub(crate) fn new(connection: &'a Connection) -> Self {
-        Self { connection }
+    pub(crate) fn new(connection: &'a Connection, environment: &'a Environment) -> Self {
+        Self { connection, environment, now: environment.clock.now() }
+    }
+
+    /// The time at which the operation began, in Unix seconds.
+    pub fn now(&self) -> i64 {
+        self.now
+    }
+
+    /// The keys, for as long as the operation holds them.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`].
+    pub(crate) fn keys(&self) -> Result<Arc<KeySet>> {
+        self.environment.vault.keys()
     }
 
     /// The connection.

@@ -22,9 +22,8 @@ use rusqlite::{Connection, ErrorCode, ffi};
 use super::checkpoint::WalWatch;
 use super::deferred::{Deferred, Pending};
 use super::queue::{Job, Queue};
-use super::tx::Tx;
+use super::tx::{Environment, Tx};
 use super::{feed, requests};
-use crate::clock::Clock;
 use crate::error::{Result, StoreError};
 use crate::health::{Cause, Health};
 
@@ -36,7 +35,7 @@ pub(crate) struct Writer {
     pub(crate) connection: Connection,
     pub(crate) queue: Arc<Queue>,
     pub(crate) deferred: Arc<Deferred>,
-    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) environment: Arc<Environment>,
     pub(crate) health: Health,
     pub(crate) wal: Arc<WalWatch>,
     pub(crate) next_seq: Cell<u64>,
@@ -161,7 +160,7 @@ impl Writer {
     ) -> std::result::Result<Flushed, GroupFailure> {
         let started = Instant::now();
         let first_seq = self.next_seq.get();
-        let now = self.clock.now();
+        let now = self.environment.clock.now();
         self.execute("BEGIN IMMEDIATE").map_err(|error| match error.sqlite_error_code() {
             // Another program holds the lock, and was waited for; to try each call alone would wait
             // as long for every one of them.
@@ -202,7 +201,7 @@ impl Writer {
     ) -> std::result::Result<bool, GroupFailure> {
         let seq = self.next_seq.get();
         self.execute("SAVEPOINT call").map_err(|_| self.roll_back())?;
-        let succeeded = operation(&Tx::new(&self.connection, &self.next_seq, now));
+        let succeeded = operation(&self.tx(now));
         // SQLITE_FULL, IOERR and NOMEM may have ended the transaction, the released savepoints of
         // earlier calls included; "ROLLBACK TO" would then say "no such savepoint".
         if self.connection.is_autocommit() {
@@ -214,6 +213,10 @@ impl Writer {
         }
         self.execute("RELEASE call").map_err(|_| self.roll_back())?;
         Ok(succeeded)
+    }
+
+    fn tx(&self, now: i64) -> Tx<'_> {
+        Tx::new(&self.connection, &self.next_seq, &self.environment, now)
     }
 
     fn commit(&self) -> std::result::Result<(), GroupFailure> {
@@ -249,7 +252,7 @@ impl Writer {
     /// Whether the call was committed; false where its operation failed and was rolled back.
     fn try_alone(&mut self, job: &mut Job) -> Result<bool> {
         self.execute("BEGIN IMMEDIATE")?;
-        let tx = Tx::new(&self.connection, &self.next_seq, self.clock.now());
+        let tx = self.tx(self.environment.clock.now());
         if !job.run(&tx) {
             self.roll_back();
             return Ok(false);

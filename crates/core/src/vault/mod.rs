@@ -12,9 +12,9 @@ use keys::KeySet;
 
 use crate::error::{Result, StoreError};
 
-/// The loaded keys, if any.
-#[derive(Default)]
-pub struct Vault(RwLock<Option<Arc<KeySet>>>);
+/// The loaded keys, if any. Cheap to clone, shared by all parts of the store.
+#[derive(Clone, Default)]
+pub struct Vault(Arc<RwLock<Option<Arc<KeySet>>>>);
 
 impl Vault {
     /// The keys, for as long as the caller holds them.

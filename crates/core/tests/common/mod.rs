@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use osnova_storage_api::blobs::{BlobPut, BlobStat, DeleteParams, HashParams};
 use osnova_storage_api::components::{self as wire, Component, ComponentInput, ComponentType};
@@ -30,23 +30,42 @@ pub(crate) const PHRASE: &str =
 /// When a test's clock starts: 2026-11-01 in UTC.
 pub(crate) const START: i64 = 1_793_491_200;
 
-/// A clock that stands still until it is set.
+/// Clocks that stand still until they are set.
 #[derive(Clone)]
-pub(crate) struct TestClock(Arc<AtomicI64>);
+pub(crate) struct TestClock {
+    wall: Arc<AtomicI64>,
+    monotonic_ms: Arc<AtomicU64>,
+}
 
 impl TestClock {
-    pub(crate) fn advance(&self, seconds: i64) {
-        self.0.fetch_add(seconds, Ordering::SeqCst);
+    pub(crate) fn new() -> Self {
+        Self { wall: Arc::new(AtomicI64::new(START)), monotonic_ms: Arc::default() }
     }
 
+    /// Has time pass, on both clocks.
+    pub(crate) fn advance(&self, seconds: i64) {
+        self.jump(seconds);
+        self.monotonic_ms.fetch_add(u64::try_from(seconds).unwrap() * 1000, Ordering::SeqCst);
+    }
+
+    /// Moves the wall clock alone.
+    pub(crate) fn jump(&self, seconds: i64) {
+        self.wall.fetch_add(seconds, Ordering::SeqCst);
+    }
+
+    /// Sets the wall clock alone.
     pub(crate) fn set(&self, seconds: i64) {
-        self.0.store(seconds, Ordering::SeqCst);
+        self.wall.store(seconds, Ordering::SeqCst);
     }
 }
 
 impl Clock for TestClock {
     fn now(&self) -> i64 {
-        self.0.load(Ordering::SeqCst)
+        self.wall.load(Ordering::SeqCst)
+    }
+
+    fn monotonic_ms(&self) -> u64 {
+        self.monotonic_ms.load(Ordering::SeqCst)
     }
 }
 
@@ -60,7 +79,7 @@ impl Root {
     pub(crate) fn new() -> Self {
         Self {
             dir: tempfile::tempdir().unwrap(),
-            clock: TestClock(Arc::new(AtomicI64::new(START))),
+            clock: TestClock::new(),
         }
     }
 

@@ -17,7 +17,7 @@ pub use list::list;
 
 use super::deferred::Touch;
 use super::tx::{ChangeKind, Reader, Tx, check_revision};
-use super::{blobs, columns};
+use super::{blobs, columns, storage};
 use crate::caller::Caller;
 use crate::error::{Result, StoreError};
 
@@ -188,7 +188,7 @@ pub(crate) fn exists(reader: Reader<'_>, id: &ComponentId) -> Result<bool> {
     Ok(revision(reader, id)?.is_some())
 }
 
-/// Deletes a component with its registry row, dependencies and blob references.
+/// Deletes a component with its registry row, its stored values, dependencies and blob references.
 ///
 /// # Errors
 /// `conflict`: `revision` where `ifRevision` does not match, `transition` while it runs.
@@ -221,6 +221,7 @@ pub fn delete(tx: &Tx<'_>, _caller: &Caller, params: &DeleteParams) -> Result<De
             ChangeKind::Delete,
         )?;
     }
+    storage::delete_all(tx, id)?;
     blobs::set_references(tx, &Caller::Owner, NAMESPACE, id.as_str(), &BTreeMap::new())?;
     tx.connection()
         .prepare_cached("DELETE FROM components WHERE component_id = ?1")?
