@@ -7,7 +7,7 @@ use crate::components::Direction;
 use crate::method::{Access, Example, Visibility, methods, no_request_id, with_request_id};
 use crate::wire::{
     Address, Amount, ComponentId, Cursor, Limit, Name, RequestId, Revision, Text, Timestamp,
-    TransactionHash, UnsignedInteger, wire_enum, wire_object,
+    TransactionHash, wire_enum, wire_object,
 };
 
 wire_enum! {

@@ -12,6 +12,7 @@ pub mod error;
 pub mod health;
 pub mod layout;
 pub mod names;
+mod process;
 pub mod store;
 mod sweep;
 pub mod vault;

@@ -4,16 +4,18 @@
 //! Record operations are plain functions over a transaction ([`crate::db`]); whoever serves calls
 //! hands them to [`Database::submit`] or [`Database::read`].
 
+mod evict;
+mod uses;
+
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use osnova_storage_api::components::TouchParams;
 use osnova_storage_api::status::{Health as Level, Service, Status};
 use osnova_storage_api::vault::VaultState;
-use osnova_storage_api::wire::{Accepted, UnsignedInteger};
+use osnova_storage_api::wire::UnsignedInteger;
 
 use crate::blob::{BlobLimits, BlobStore};
 use crate::caller::Caller;
@@ -64,6 +66,7 @@ pub struct Store {
     sweeper: Sweeper,
     layout: Layout,
     clock: Arc<dyn Clock>,
+    cache_counts: uses::CacheCounts,
     started: Instant,
     /// Whether the root has a key; once it has, it always has.
     initialized: AtomicBool,
@@ -102,6 +105,7 @@ impl Store {
             sweeper: Sweeper::default(),
             layout,
             clock: options.clock,
+            cache_counts: uses::CacheCounts::default(),
             started: Instant::now(),
             initialized: AtomicBool::new(initialized),
             _lock: lock,
@@ -182,29 +186,6 @@ impl Store {
         let key_id = self.vault.key_id();
         let initialized = self.initialized.load(Ordering::Relaxed);
         VaultState { locked: key_id.is_none(), initialized, key_id }
-    }
-
-    /// Notes that a component was used (deferred).
-    ///
-    /// # Errors
-    /// `not_found`; `unavailable` where too much is pending.
-    pub fn touch_component(&self, _caller: &Caller, params: &TouchParams) -> Result<Accepted> {
-        if !self.db.read(|reader| components::exists(reader, &params.component_id))? {
-            return Err(StoreError::not_found("component"));
-        }
-        let used_at = params.used_at.map_or_else(|| self.clock.now(), |time| time.0);
-        self.db.touch_component(params.component_id.as_str(), used_at)?;
-        Ok(Accepted::YES)
-    }
-
-    /// Deletes the values of `storage` that have expired; says how many. To be called now and then: what
-    /// has expired is not shown before either. Nothing is deleted while the wall clock has jumped, which
-    /// the status then says.
-    ///
-    /// # Errors
-    /// Where the database can't be read or written.
-    pub fn sweep(&self) -> Result<usize> {
-        self.sweeper.sweep(&self.db, self.clock.as_ref(), &self.health)
     }
 
     /// How the store is, part by part.

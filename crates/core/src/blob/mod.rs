@@ -24,7 +24,7 @@ use osnova_storage_api::wire::{BlobHash, Deleted, UnsignedInteger};
 
 use crate::caller::Caller;
 use crate::db::blobs::{self, Holding, Written};
-use crate::db::{Database, Tx};
+use crate::db::{Database, Tx, cache};
 use crate::error::{Result, StoreError};
 use crate::health::{Cause, Health};
 use crate::layout::{Layout, sync_dir};
@@ -327,14 +327,36 @@ impl BlobStore {
         let _lock = self.locks.lock(hash);
         let (by, what) = (caller.clone(), params.clone());
         let removal = db.write(ROW_WEIGHT, move |tx| blobs::remove(tx, &by, &what))?;
-        if removal.unlink
-            && self.unlink(&hash)
+        if removal.unlink {
+            self.unlink_and_strike(db, hash);
+        }
+        Ok(removal.answer)
+    }
+
+    /// Evicts an entry of the cache, and its content where nothing else keeps it; the entry's bytes, or
+    /// nothing where it was accessed since it was chosen.
+    ///
+    /// # Errors
+    /// Where the database can't be written.
+    pub(crate) fn evict(&self, db: &Database, chosen: &cache::Stored) -> Result<Option<u64>> {
+        let hash = chosen.entry.blob_hash;
+        let _lock = self.locks.lock(hash);
+        let (address, seq) = (chosen.entry.autonomi_address.clone(), chosen.accessed_seq);
+        let evicted = db.write(ROW_WEIGHT, move |tx| cache::evict(tx, &address, seq))?;
+        if let Some((_, true)) = evicted {
+            self.unlink_and_strike(db, hash);
+        }
+        Ok(evicted.map(|(bytes, _)| bytes))
+    }
+
+    /// Removes the file of a content whose row is gone. Under the lock on the hash.
+    fn unlink_and_strike(&self, db: &Database, hash: BlobHash) {
+        if self.unlink(&hash)
             && let Err(error) = self.strike(db, vec![hash])
         {
             // The content is gone all the same; the next start strikes it off.
             tracing::debug!(%error, "a removed file is not struck off");
         }
-        Ok(removal.answer)
     }
 
     /// Strikes unlinked files off, once their names are gone for good: one that came back after a

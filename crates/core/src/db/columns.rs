@@ -3,9 +3,9 @@
 //! A value that no longer fits its type (someone wrote the database by hand) is damage, said with the
 //! column's name, never a panic.
 
-use osnova_storage_api::wire::{BlobHash, JsonText};
+use osnova_storage_api::wire::{BlobHash, HexError, JsonText};
 use rusqlite::Row;
-use rusqlite::types::{FromSqlError, Type};
+use rusqlite::types::{FromSqlError, Type, ValueRef};
 
 use rusqlite::Error as SqlError;
 use serde::de::DeserializeOwned;
@@ -58,6 +58,23 @@ pub(crate) fn json_as<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusq
 /// Reads a content's hash.
 pub(crate) fn hash(row: &Row<'_>, column: usize) -> rusqlite::Result<BlobHash> {
     Ok(BlobHash::new(row.get::<_, [u8; 32]>(column)?))
+}
+
+/// Reads a content's hash that is kept as its digits.
+pub(crate) fn hash_text(row: &Row<'_>, column: usize) -> rusqlite::Result<BlobHash> {
+    let digits = row.get_ref(column)?.as_str()?;
+    digits.parse().map_err(|error: HexError| unfit(column, Type::Text, error.to_string()))
+}
+
+/// Reads a nullable one.
+pub(crate) fn optional_hash_text(
+    row: &Row<'_>,
+    column: usize,
+) -> rusqlite::Result<Option<BlobHash>> {
+    match row.get_ref(column)? {
+        ValueRef::Null => Ok(None),
+        _ => hash_text(row, column).map(Some),
+    }
 }
 
 fn unfit(column: usize, kind: Type, why: String) -> SqlError {

@@ -4,23 +4,32 @@
 //! readers, another thread checkpoints ([`checkpoint`]). Each table has a module with its SQL and its
 //! operations, which know neither who runs them nor when they are committed.
 
+pub mod application_config;
+pub mod applications;
 pub mod auth;
 pub mod blobs;
+pub mod cache;
 mod checkpoint;
 mod columns;
 pub mod components;
 mod connection;
-mod deferred;
+mod decimal;
+pub(crate) mod deferred;
 mod feed;
+pub mod keys;
+mod keyset;
+pub mod messages;
 pub(crate) mod meta;
 pub mod migrations;
 mod page;
 pub mod preferences;
 mod queue;
+pub mod registry;
 pub mod requests;
 pub mod schema;
 mod semver;
 pub mod storage;
+pub mod transactions;
 mod tx;
 mod writer;
 
@@ -235,13 +244,27 @@ impl Database {
         answer.recv().map_err(|_| StoreError::Internal("the writer ended".to_owned()))?
     }
 
-    /// Notes that a component was used (deferred). The caller has seen that it exists.
+    /// Notes something of a record that is written later (deferred). The caller has seen that it exists.
     ///
     /// # Errors
     /// `unavailable` where too much is pending, or the store is closing.
-    pub(crate) fn touch_component(&self, id: &str, used_at: i64) -> Result<()> {
-        self.deferred.touch_component(id, used_at)?;
+    pub(crate) fn defer<T: deferred::Merge>(
+        &self,
+        table: fn(&mut deferred::Pending) -> &mut deferred::Table<T>,
+        key: &str,
+        value: impl FnOnce(u64) -> T,
+    ) -> Result<()> {
+        self.deferred.add(table, key, value)?;
         self.queue.deferred_is_pending()
+    }
+
+    /// Writes what is deferred, and waits until it is durable.
+    ///
+    /// # Errors
+    /// Those of a commit.
+    pub(crate) fn flush_deferred(&self) -> Result<()> {
+        // What is deferred stands at the head of the group of this write.
+        self.write(0, |_| Ok(()))
     }
 
     /// Whether the outcome of every commit so far is known. Where it is not, a crash may bring back

@@ -55,6 +55,11 @@ impl<'a> Tx<'a> {
         self.now
     }
 
+    /// Milliseconds of the clock that only runs.
+    pub(crate) fn monotonic_ms(&self) -> u64 {
+        self.environment.clock.monotonic_ms()
+    }
+
     /// The keys, for as long as the operation holds them.
     ///
     /// # Errors

@@ -57,7 +57,11 @@ macro_rules! select_as_holder {
                     holders.metadata_json, holders.pinned, holders.created_at,
                     (SELECT count(*) FROM blob_references AS named
                      WHERE named.content_id = contents.content_id
-                       AND named.namespace IN ('components', 'applications')),
+                       AND (named.namespace IN ('components', 'applications')
+                            OR (named.namespace = 'messages' AND EXISTS (
+                                  SELECT 1 FROM messages
+                                  WHERE messages.message_id = named.record_key
+                                    AND messages.component_id = holders.holder)))),
                     NULL, NULL
              FROM blob_holders AS holders JOIN blob_contents AS contents USING (content_id) ",
             $rest
@@ -154,14 +158,16 @@ pub fn usage(reader: Reader<'_>, caller: &Caller, limits: &BlobLimits) -> Result
     })
 }
 
+/// How many of something there are, and their bytes.
 #[derive(Default)]
-struct Total {
-    count: u64,
-    bytes: u64,
-    stored_bytes: u64,
+pub(crate) struct Total {
+    pub(crate) count: u64,
+    pub(crate) bytes: u64,
+    pub(crate) stored_bytes: u64,
 }
 
-fn total(reader: Reader<'_>, what: &str, holder: &str) -> Result<Total> {
+/// A total that is kept.
+pub(crate) fn total(reader: Reader<'_>, what: &str, holder: &str) -> Result<Total> {
     let found = reader
         .connection()
         .prepare_cached(
@@ -179,7 +185,8 @@ fn stored_bytes(reader: Reader<'_>) -> Result<u64> {
     Ok(total(reader, "contents", "")?.stored_bytes)
 }
 
-fn add_to_total(
+/// Adds something to a total that is kept, or takes it away.
+pub(crate) fn add_to_total(
     tx: &Tx<'_>,
     (what, holder): (&str, &str),
     sign: i64,
@@ -471,6 +478,69 @@ pub(crate) fn remove(tx: &Tx<'_>, caller: &Caller, params: &DeleteParams) -> Res
         .connection()
         .prepare_cached("SELECT size, stored_size FROM blob_contents WHERE content_id = ?1")?
         .query_row([content_id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let dropped = drop_holders(tx, content_id, whose, size, stored_size)?;
+    if dropped == 0 && whose.is_some() {
+        return Ok(nothing);
+    }
+    let unlink = remove_unless_kept(tx, content_id, &params.hash, size, stored_size)?;
+    Ok(Removal { answer: Deleted { deleted: true }, unlink })
+}
+
+/// Removes the row of a content that nobody holds and no record names; true where its file is rubbish then.
+fn remove_unless_kept(
+    tx: &Tx<'_>,
+    content_id: i64,
+    hash: &BlobHash,
+    size: u64,
+    stored_size: u64,
+) -> Result<bool> {
+    let kept: bool = tx
+        .connection()
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM blob_holders WHERE content_id = ?1)
+                 OR EXISTS (SELECT 1 FROM blob_references WHERE content_id = ?1)",
+        )?
+        .query_row([content_id], |row| row.get(0))?;
+    if !kept {
+        tx.connection()
+            .prepare_cached("INSERT OR IGNORE INTO blob_unlinks (hash) VALUES (?1)")?
+            .execute([hash.as_bytes()])?;
+        tx.connection()
+            .prepare_cached("DELETE FROM blob_contents WHERE content_id = ?1")?
+            .execute([content_id])?;
+        add_to_total(tx, ("contents", ""), -1, size, stored_size)?;
+    }
+    Ok(!kept)
+}
+
+/// Removes a content that nobody has pinned and no record names, and what is held of it; true where its
+/// file is rubbish then. Under the lock on the hash.
+pub(crate) fn drop_unkept(tx: &Tx<'_>, hash: &BlobHash) -> Result<bool> {
+    let found: Option<(i64, u64, u64)> = tx
+        .connection()
+        .prepare_cached(
+            "SELECT content_id, size, stored_size FROM blob_contents AS contents
+             WHERE hash = ?1
+               AND NOT EXISTS (SELECT 1 FROM blob_holders AS holders
+                               WHERE holders.content_id = contents.content_id AND holders.pinned)
+               AND NOT EXISTS (SELECT 1 FROM blob_references AS named
+                               WHERE named.content_id = contents.content_id)",
+        )?
+        .query_row([hash.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    let Some((content_id, size, stored_size)) = found else { return Ok(false) };
+    drop_holders(tx, content_id, None, size, stored_size)?;
+    remove_unless_kept(tx, content_id, hash, size, stored_size)
+}
+
+/// Drops what is held of a content, by all or by one; says how many held it.
+fn drop_holders(
+    tx: &Tx<'_>,
+    content_id: i64,
+    whose: Option<&str>,
+    size: u64,
+    stored_size: u64,
+) -> Result<usize> {
     let dropped: Vec<String> = tx
         .connection()
         .prepare_cached(
@@ -482,35 +552,28 @@ pub(crate) fn remove(tx: &Tx<'_>, caller: &Caller, params: &DeleteParams) -> Res
     for holder in &dropped {
         add_to_total(tx, ("held", holder), -1, size, stored_size)?;
     }
-    if dropped.is_empty() && whose.is_some() {
-        return Ok(nothing);
-    }
-    let kept: bool = tx
+    Ok(dropped.len())
+}
+
+/// The size of a content that is there.
+pub(crate) fn size(reader: Reader<'_>, hash: &BlobHash) -> Result<u64> {
+    let size = reader
         .connection()
-        .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM blob_holders WHERE content_id = ?1)
-                 OR EXISTS (SELECT 1 FROM blob_references WHERE content_id = ?1)",
-        )?
-        .query_row([content_id], |row| row.get(0))?;
-    if !kept {
-        tx.connection()
-            .prepare_cached("INSERT OR IGNORE INTO blob_unlinks (hash) VALUES (?1)")?
-            .execute([params.hash.as_bytes()])?;
-        tx.connection()
-            .prepare_cached("DELETE FROM blob_contents WHERE content_id = ?1")?
-            .execute([content_id])?;
-        add_to_total(tx, ("contents", ""), -1, size, stored_size)?;
-    }
-    Ok(Removal { answer: Deleted { deleted: true }, unlink: !kept })
+        .prepare_cached("SELECT size FROM blob_contents WHERE hash = ?1")?
+        .query_row([hash.as_bytes()], |row| row.get(0))?;
+    Ok(size)
 }
 
 /// The records that name a content, as far as the caller may see them.
 fn naming_records(tx: &Tx<'_>, caller: &Caller, content_id: i64) -> Result<Vec<String>> {
     let mut statement = tx.connection().prepare_cached(
         "SELECT DISTINCT namespace, record_key FROM blob_references
-         WHERE content_id = ?1 AND (?2 OR namespace IN ('components', 'applications')) LIMIT 100",
+         WHERE content_id = ?1 AND (?2 = '' OR namespace IN ('components', 'applications')
+           OR (namespace = 'messages' AND EXISTS (
+                 SELECT 1 FROM messages WHERE message_id = record_key AND component_id = ?2)))
+         LIMIT 100",
     )?;
-    let rows = statement.query_map((content_id, caller.is_owner()), |row| {
+    let rows = statement.query_map((content_id, caller.holder()), |row| {
         let (namespace, key): (String, String) = (row.get(0)?, row.get(1)?);
         Ok(format!("{namespace}/{key}"))
     })?;

@@ -17,7 +17,7 @@ pub use list::list;
 
 use super::deferred::Touch;
 use super::tx::{ChangeKind, Reader, Tx, check_revision};
-use super::{blobs, columns, storage};
+use super::{blobs, columns, registry, storage};
 use crate::caller::Caller;
 use crate::error::{Result, StoreError};
 
@@ -211,15 +211,7 @@ pub fn delete(tx: &Tx<'_>, _caller: &Caller, params: &DeleteParams) -> Result<De
         )));
     }
     if status.is_some() {
-        tx.connection()
-            .prepare_cached("DELETE FROM component_registry WHERE component_id = ?1")?
-            .execute([id.as_str()])?;
-        tx.record_change_of(
-            Some(id.as_str()),
-            "registry",
-            &[id.as_str()],
-            ChangeKind::Delete,
-        )?;
+        registry::forget(tx, id)?;
     }
     storage::delete_all(tx, id)?;
     blobs::set_references(tx, &Caller::Owner, NAMESPACE, id.as_str(), &BTreeMap::new())?;

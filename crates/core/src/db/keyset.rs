@@ -1,0 +1,147 @@
+//! Lists by key: a page of a table in an order, scanned by an index from where the page before ended.
+//!
+//! A list says what it selects, in which order and by which conditions ([`Scan`]), all of them constants
+//! of its table's module; only values are bound. The orders are made of ranges, since a comparison with
+//! a row whose value is null is never true: those without a value come last, as a range of their own.
+
+use osnova_storage_api::components::Direction;
+use osnova_storage_api::wire::Cursor;
+use rusqlite::Row;
+use rusqlite::types::Value;
+
+use super::page::Query;
+use super::tx::Reader;
+use crate::error::Result;
+
+/// The key of an item: the value ordered by, null where there is none, and the id.
+type Key = (serde_json::Value, String);
+
+/// A part of a list that is scanned with one statement.
+pub(crate) struct Range {
+    /// What it is ordered by, before the id.
+    pub(crate) column: &'static str,
+    /// What holds for its rows alone.
+    pub(crate) condition: &'static str,
+    /// Whether its rows have no value to be ordered by: the id alone decides.
+    pub(crate) by_id_alone: bool,
+}
+
+impl Range {
+    /// All rows, by a column that is never null.
+    pub(crate) const fn by(column: &'static str) -> Self {
+        Self { column, condition: "1", by_id_alone: false }
+    }
+
+    /// All rows, by their id.
+    pub(crate) const BY_ID: Self = Self { column: "", condition: "1", by_id_alone: true };
+}
+
+/// What a list selects.
+pub(crate) struct Scan<'a> {
+    /// `SELECT columns FROM table`; the columns of order and id are among them.
+    pub(crate) select: &'static str,
+    /// The parts of the order, in order.
+    pub(crate) ranges: &'a [Range],
+    /// The column of the id, by which ties are broken.
+    pub(crate) id: &'static str,
+    /// Which way.
+    pub(crate) direction: Direction,
+    /// Conditions that exclude each other: the rows of all of them are merged. Each is scanned by an index
+    /// of its own.
+    pub(crate) arms: &'a [&'static str],
+    /// Conditions that all hold.
+    pub(crate) filters: &'a [&'static str],
+    /// What the conditions' parameters are; those that no condition names are passed over.
+    pub(crate) bound: &'a [(&'static str, Value)],
+}
+
+/// An item with its key and about its size on the wire.
+pub(crate) struct Listed<T> {
+    pub(crate) item: T,
+    /// The value it is ordered by.
+    pub(crate) order: serde_json::Value,
+    pub(crate) id: String,
+    pub(crate) bytes: usize,
+}
+
+/// A page of what a scan selects.
+///
+/// # Errors
+/// `validation_error` where the cursor is another list's.
+pub(crate) fn list<T>(
+    reader: Reader<'_>,
+    query: &Query,
+    cursor: Option<&Cursor>,
+    scan: &Scan<'_>,
+    read: impl Fn(&Row<'_>) -> rusqlite::Result<Listed<T>>,
+) -> Result<(Vec<T>, Option<Cursor>)> {
+    let mut after: Option<Key> = query.after(cursor)?;
+    let mut page = query.page();
+    for range in scan.ranges {
+        let in_this_range =
+            after.as_ref().is_none_or(|(value, _)| value.is_null() == range.by_id_alone);
+        if !in_this_range {
+            continue;
+        }
+        let from = after.take();
+        let sql = scan.statement(range, from.is_some());
+        let mut statement = reader.connection().prepare_cached(&sql)?;
+        let (value, id) = from.unwrap_or_default();
+        let own = [
+            (":after_value", sql_value(&value)),
+            (":after_id", id.into()),
+            (":rows", i64::from(page.rows_left()).into()),
+        ];
+        for (name, value) in own.iter().chain(scan.bound) {
+            if let Some(index) = statement.parameter_index(name)? {
+                statement.raw_bind_parameter(index, value)?;
+            }
+        }
+        let mut rows = statement.raw_query();
+        while let Some(row) = rows.next()? {
+            let Listed { item, order, id, bytes } = read(row)?;
+            let order = if range.by_id_alone { serde_json::Value::Null } else { order };
+            if !page.push(item, (order, id), bytes) {
+                break;
+            }
+        }
+        if page.is_full() {
+            break;
+        }
+    }
+    page.finish()
+}
+
+impl Scan<'_> {
+    /// The statement of a range, made of constants only; there are few, and each is prepared once.
+    fn statement(&self, range: &Range, resumed: bool) -> String {
+        let (than, way) = match self.direction {
+            Direction::Ascending => (">", "ASC"),
+            Direction::Descending => ("<", "DESC"),
+        };
+        let Range { column, condition, by_id_alone } = range;
+        let id = self.id;
+        let resumed = match (resumed, by_id_alone) {
+            (false, _) => String::new(),
+            (true, true) => format!(" AND {id} {than} :after_id"),
+            (true, false) => format!(" AND ({column}, {id}) {than} (:after_value, :after_id)"),
+        };
+        let filters: String = self.filters.iter().map(|filter| format!(" AND {filter}")).collect();
+        let select = self.select;
+        let arm = |arm: &&str| format!("{select} WHERE {arm} AND {condition}{filters}{resumed}");
+        let arms: Vec<String> = self.arms.iter().map(arm).collect();
+        let order = match by_id_alone {
+            true => format!("{id} {way}"),
+            false => format!("{column} {way}, {id} {way}"),
+        };
+        format!("{} ORDER BY {order} LIMIT :rows", arms.join(" UNION ALL "))
+    }
+}
+
+fn sql_value(value: &serde_json::Value) -> Value {
+    match value {
+        serde_json::Value::Number(number) => number.as_i64().map_or(Value::Null, Value::Integer),
+        serde_json::Value::String(text) => Value::Text(text.clone()),
+        _ => Value::Null,
+    }
+}
