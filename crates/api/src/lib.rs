@@ -17,6 +17,7 @@ pub mod preferences;
 pub mod rpc;
 pub mod schema;
 pub mod status;
+pub mod storage;
 pub mod system;
 pub mod vault;
 pub mod wire;
@@ -28,6 +29,7 @@ pub use method::{Access, Method, MethodSpec, Visibility};
 pub const NAMESPACES: &[(&str, &[MethodSpec])] = &[
     (components::SUMMARY, components::METHODS),
     (preferences::SUMMARY, preferences::METHODS),
+    (storage::SUMMARY, storage::METHODS),
     (blobs::SUMMARY, blobs::METHODS),
     (batch::SUMMARY, batch::METHODS),
     (vault::SUMMARY, vault::METHODS),

@@ -19,6 +19,6 @@ pub use object::{FieldErrors, ParamsError, Path, RawObject, Wire, WireObject, ca
 pub(crate) use object::{wire_enum, wire_name, wire_object};
 pub use scalars::{
     ComponentId, Cursor, Limit, Name, PreferenceKey, RequestId, Revision, Role, Secret, SocketPath,
-    Text, Timestamp, Token, TokenId, UnsignedInteger,
+    StorageKey, Text, Timestamp, Token, TokenId, TtlSeconds, UnsignedInteger,
 };
 pub use scope::Scope;

@@ -43,6 +43,9 @@ pub enum UnsealError {
     /// Changed, or moved from another row.
     #[error("it does not authenticate")]
     Forged,
+    /// It opens and is no JSON: this program never sealed it.
+    #[error("it is not JSON")]
+    NotJson,
 }
 
 /// Where a value stands and until when: what it is bound to.
