@@ -110,17 +110,9 @@ struct SealedRow {
 
 impl SealedRow {
     /// The value; it must have been sealed for this very row.
-    fn open(
-        &self,
-        sealer: &Sealer,
-        component: &ComponentId,
-        key: &StorageKey,
-    ) -> Result<JsonText> {
-        let place = Place {
-            component: component.as_str(),
-            key: key.as_str(),
-            expires_at: self.expires_at,
-        };
+    fn open(&self, sealer: &Sealer, component: &ComponentId, key: &StorageKey) -> Result<JsonText> {
+        let place =
+            Place { component: component.as_str(), key: key.as_str(), expires_at: self.expires_at };
         let unfit = |why| StoreError::Sealed { revision: self.revision, why };
         let text = sealer.open(place, &self.value).map_err(unfit)?;
         let text = String::from_utf8(text).map_err(|_| unfit(UnsealError::NotJson))?;
@@ -143,11 +135,7 @@ pub fn write(tx: &Tx<'_>, caller: &Caller, params: &WriteParams) -> Result<Writt
 ///
 /// # Errors
 /// As of [`write`], with the `index` of the item.
-pub fn write_many(
-    tx: &Tx<'_>,
-    caller: &Caller,
-    params: &WriteManyParams,
-) -> Result<WrittenValues> {
+pub fn write_many(tx: &Tx<'_>, caller: &Caller, params: &WriteManyParams) -> Result<WrittenValues> {
     let component = caller.own(params.component_id.as_ref(), WHAT)?;
     let sealer = Sealer::new(&*tx.keys()?, component.as_str());
     let store_one = |(index, item): (usize, &ValueInput)| {
@@ -183,8 +171,7 @@ fn store(
     }
     change.add(id, key_text, sealed.len() as u64);
     totals::apply(tx, id, change)?;
-    let revision =
-        tx.record_change_of(Some(id), NAMESPACE, &[id, key_text], ChangeKind::Put)?;
+    let revision = tx.record_change_of(Some(id), NAMESPACE, &[id, key_text], ChangeKind::Put)?;
     tx.connection()
         .prepare_cached(
             "INSERT INTO component_storage (component_id, key, value, updated_at, expires_at, revision)
@@ -265,9 +252,9 @@ pub(crate) fn delete_all(tx: &Tx<'_>, component: &ComponentId) -> Result<()> {
 /// Whether these keys open what is stored: one value that opens says so, and a few are tried, for one
 /// may be damaged. `None` where nothing is stored.
 pub(crate) fn keys_fit(reader: Reader<'_>, keys: &KeySet) -> Result<Option<bool>> {
-    let mut statement = reader.connection().prepare(
-        "SELECT component_id, key, value, expires_at FROM component_storage LIMIT ?1",
-    )?;
+    let mut statement = reader
+        .connection()
+        .prepare("SELECT component_id, key, value, expires_at FROM component_storage LIMIT ?1")?;
     let mut rows = statement.query([KEY_SAMPLES])?;
     let mut fits = None;
     while let Some(row) = rows.next()? {

@@ -85,10 +85,7 @@ impl Sealer {
     #[must_use]
     pub fn new(keys: &KeySet, component: &str) -> Self {
         let key = keys.db_key().storage_key(component);
-        Self {
-            cipher: XChaCha20Poly1305::new(&Key::from(*key.as_bytes())),
-            key_id: keys.key_id(),
-        }
+        Self { cipher: XChaCha20Poly1305::new(&Key::from(*key.as_bytes())), key_id: keys.key_id() }
     }
 
     /// Seals a value's text under a random nonce of 192 bits, so long that it never repeats.
@@ -111,8 +108,7 @@ impl Sealer {
         sealed.extend_from_slice(&nonce);
         sealed.extend_from_slice(text.as_bytes());
         let buffer = InOutBuf::from(&mut sealed[TEXT_AT..]);
-        let tag =
-            self.cipher.encrypt_inout_detached(&XNonce::from(nonce), &place.aad(), buffer);
+        let tag = self.cipher.encrypt_inout_detached(&XNonce::from(nonce), &place.aad(), buffer);
         // Sealing fails only for texts beyond 256 GiB; a value's is at most 1 MiB long.
         assert!(tag.is_ok(), "a value is too long for ChaCha20");
         sealed.extend_from_slice(&tag.unwrap_or_default());

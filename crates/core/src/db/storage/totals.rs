@@ -55,7 +55,9 @@ pub(super) fn apply(tx: &Tx<'_>, component: &str, change: Change) -> Result<()> 
                bytes = bytes + excluded.bytes, stored_bytes = stored_bytes + excluded.stored_bytes
              RETURNING stored_bytes",
         )?
-        .query_row((component, change.count, change.bytes, change.stored_bytes), |row| row.get(0))?;
+        .query_row((component, change.count, change.bytes, change.stored_bytes), |row| {
+            row.get(0)
+        })?;
     match tx.storage_limits().component_limit_bytes {
         Some(limit) if change.stored_bytes > 0 && stored > limit => {
             let message = format!("the values of a component may take {limit} bytes");
