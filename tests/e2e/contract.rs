@@ -138,6 +138,7 @@ fn every_error_carries_its_entry_of_the_table_and_is_declared() {
         ("components.touch", json!(["no.such"])),
         ("components.dependencies", json!(["no.such"])),
         ("preferences.get", json!(["no.such"])),
+        ("storage.read", json!(["no.such", "org.example.weather"])),
         ("blobs.get", json!([absent])),
         ("blobs.stat", json!([absent])),
         ("blobs.pin", json!([absent])),

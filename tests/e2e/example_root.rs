@@ -1,4 +1,5 @@
-//! The data root that the examples of the document are told of: a component with a token, a blob, a preference.
+//! The data root that the examples of the document are told of: a component with a token and a stored
+//! value, another that stores one, a blob, a preference.
 
 use serde_json::{Value, json};
 
@@ -7,6 +8,15 @@ use crate::support::{Daemon, Options};
 
 /// The hash of the blob.
 pub(crate) const HELLO: &str = "738e10c42fc3177b07bc6ea9c685e764abb4482c232963394fc91c4b30653745";
+
+/// A component that is not installed and stores a value all the same.
+pub(crate) const RADIO: &str = "org.example.radio";
+
+/// The params that store a place.
+pub(crate) fn place(key: &str, component: &str) -> Value {
+    let value = json!({ "latitude": 52.5, "longitude": 13.4 });
+    json!({ "key": key, "value": value, "componentId": component })
+}
 
 /// A fresh daemon with the data of the examples.
 pub(crate) fn daemon(document: &Document) -> Daemon {
@@ -25,6 +35,9 @@ pub(crate) fn daemon_with(document: &Document, options: &Options) -> Daemon {
     );
     assert_eq!(put["hash"], HELLO);
     daemon.ok("preferences.set", json!({ "key": "ui.theme", "value": "dark" }));
+    for component in ["org.example.weather", RADIO] {
+        daemon.ok("storage.write", place("places/home", component));
+    }
     let token = json!({
         "componentId": "org.example.weather",
         "name": "weather in the hall",
@@ -41,9 +54,13 @@ pub(crate) fn dump(daemon: &Daemon) -> Value {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     files.sort_unstable();
+    let stored =
+        |component: &str| json!({ "values": true, "limit": 1000, "componentId": component });
     json!([
         daemon.ok("components.list", json!({ "limit": 1000 })),
         daemon.ok("preferences.list", json!({ "limit": 1000 })),
+        daemon.ok("storage.list", stored("org.example.weather")),
+        daemon.ok("storage.list", stored(RADIO)),
         daemon.ok("blobs.list", json!({ "limit": 1000 })),
         daemon.ok("blobs.usage", json!({})),
         daemon.ok("auth.listTokens", json!({ "limit": 1000 })),

@@ -17,6 +17,7 @@ mod example_root;
 mod http_blobs;
 mod lifecycle;
 mod protocol;
+mod storage;
 mod ways;
 mod websocket;
 

@@ -23,6 +23,7 @@ pub mod registry;
 pub mod rpc;
 pub mod schema;
 pub mod status;
+pub mod storage;
 pub mod system;
 pub mod transactions;
 pub mod vault;
@@ -42,6 +43,7 @@ pub const NAMESPACES: &[(&str, &[MethodSpec])] = &[
     (cache::SUMMARY, cache::METHODS),
     (preferences::SUMMARY, preferences::METHODS),
     (messages::SUMMARY, messages::METHODS),
+    (storage::SUMMARY, storage::METHODS),
     (blobs::SUMMARY, blobs::METHODS),
     (batch::SUMMARY, batch::METHODS),
     (vault::SUMMARY, vault::METHODS),

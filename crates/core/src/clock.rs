@@ -72,7 +72,8 @@ impl JumpWatch {
     /// Looks at the clocks. `None` where the time can be trusted; else by how many seconds it jumped.
     pub fn look(&mut self, clock: &dyn Clock) -> Option<i64> {
         let look = Look { now: clock.now(), monotonic_ms: clock.monotonic_ms() };
-        let jumped = |since: Look| since.drift_until(look).unsigned_abs() > JUMP_SECONDS.unsigned_abs();
+        let jumped =
+            |since: Look| since.drift_until(look).unsigned_abs() > JUMP_SECONDS.unsigned_abs();
         let Some(trusted) = self.trusted.filter(|trusted| jumped(*trusted)) else {
             return self.trust(look);
         };

@@ -13,6 +13,7 @@ use std::time::Duration;
 use clap::Parser;
 use osnova_storage_core::StoreOptions;
 use osnova_storage_core::blob::BlobLimits;
+use osnova_storage_core::db::storage::StorageLimits;
 use osnova_storage_core::db::{DatabaseOptions, QueueLimits};
 use serde::Deserialize;
 
@@ -95,6 +96,7 @@ struct File {
     access: AccessSection,
     database: DatabaseSection,
     blobs: BlobsSection,
+    storage: StorageSection,
     limits: LimitsSection,
 }
 
@@ -214,10 +216,20 @@ impl Default for UnlockBackoff {
     }
 }
 
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct StorageSection {
+    component_limit_bytes: Option<u64>,
+    sweep_interval_ms: Option<u64>,
+}
+
 /// An empty database takes a quarter of this.
 const MIN_DATABASE_BYTES: u64 = 1 << 20;
 /// The default time to finish what runs when the daemon stops.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+
+/// The default time between two sweeps of what has expired.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What the daemon runs by.
 #[derive(Clone)]
@@ -250,6 +262,8 @@ pub struct Config {
     pub allowed_origins: Vec<String>,
     /// What `Host` may be on TCP, beside the names of this machine.
     pub allowed_hosts: Vec<String>,
+    /// The time between two sweeps of what has expired.
+    pub sweep_interval: Duration,
     /// How long to finish what runs when stopping.
     pub shutdown_grace: Duration,
 }
@@ -323,6 +337,14 @@ impl Config {
                 }),
             disk_reserve_bytes: file.blobs.disk_reserve_bytes.unwrap_or(blobs.disk_reserve_bytes),
         };
+        store.storage = StorageLimits {
+            component_limit_bytes: file
+                .storage
+                .component_limit_bytes
+                .map_or(store.storage.component_limit_bytes, |bytes| {
+                    Some(bytes).filter(|bytes| *bytes > 0)
+                }),
+        };
         let asked = &file.limits;
         let millis = |asked: Option<u64>, default| asked.map_or(default, Duration::from_millis);
         let limits = Limits {
@@ -351,6 +373,10 @@ impl Config {
             pause: millis(file.access.unlock_backoff_ms, backoff.pause),
             limit: millis(file.access.unlock_backoff_limit_ms, backoff.limit),
         };
+        let sweep_interval = millis(file.storage.sweep_interval_ms, SWEEP_INTERVAL);
+        if sweep_interval.is_zero() {
+            return Err(ConfigError("storage.sweep_interval_ms must be at least 1".to_owned()));
+        }
         check_limits(&store.database, &limits)?;
         Ok(Self {
             store,
@@ -367,6 +393,7 @@ impl Config {
             component_sockets: sockets.join("components"),
             allowed_origins: file.access.allowed_origins.unwrap_or_default(),
             allowed_hosts: file.access.allowed_hosts.unwrap_or_default(),
+            sweep_interval,
             shutdown_grace: file.shutdown_grace_ms.map_or(SHUTDOWN_GRACE, Duration::from_millis),
         })
     }
@@ -509,7 +536,9 @@ mod tests {
         assert_eq!(configured.socket_group, default.socket_group);
         assert_eq!(configured.shutdown_grace, default.shutdown_grace);
         let told = |config: &Config| {
-            format!("{:?} {:?} {}", config.store.database, config.store.blobs, config.log)
+            let Config { store, log, sweep_interval, .. } = config;
+            let StoreOptions { database, blobs, storage, .. } = store;
+            format!("{database:?} {blobs:?} {storage:?} {sweep_interval:?} {log}")
         };
         assert_eq!(told(&configured), told(&default));
     }
@@ -535,9 +564,13 @@ mod tests {
 
     #[test]
     fn bad_configurations_are_refused() {
-        for file in
-            ["unknown_key = 1", "[limits]\nrequest_byts = 5", "listen = [\"http://x\"]", "="]
-        {
+        for file in [
+            "unknown_key = 1",
+            "[limits]\nrequest_byts = 5",
+            "[storage]\nsweep_interval_ms = 0",
+            "listen = [\"http://x\"]",
+            "=",
+        ] {
             assert!(load(&[], Some(file)).is_err(), "{file}");
         }
         let refused = |endpoint| load(&["--listen", endpoint], None).is_err();

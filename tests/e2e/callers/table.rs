@@ -14,6 +14,10 @@ use crate::support::PHRASE;
 pub(super) const A: &str = "org.example.weather";
 /// Another one.
 pub(super) const B: &str = "@other/component";
+/// Nobody.
+pub(super) const NOBODY: &str = "org.example.nobody";
+/// The key of the value that A stores.
+pub(super) const KEY_OF_A: &str = "places/home";
 /// What A holds. Whatever has this word in it must never be in a log.
 pub(super) const CONTENT_OF_A: &str = "unspoken content of A\n";
 /// What is put in a call that is let through.
@@ -68,6 +72,8 @@ pub(super) struct Things {
     pub(super) blob: String,
     /// The public part of a token.
     pub(super) token_id: String,
+    /// The component whose stored values they are.
+    pub(super) component: &'static str,
 }
 
 /// A row: a method or a route.
@@ -137,7 +143,7 @@ fn the_blob(things: &Things) -> Value {
 
 /// Every method of the contract, and every route.
 pub(super) fn table() -> Vec<Row> {
-    [components(), preferences(), blobs(), vault(), auth(), daemon(), routes()]
+    [components(), preferences(), storage(), blobs(), vault(), auth(), daemon(), routes()]
         .into_iter()
         .flatten()
         .collect()
@@ -182,6 +188,53 @@ fn preferences() -> Vec<Row> {
         ),
         owner("preferences.list", "preferences:read", nothing),
         owner("preferences.delete", "preferences:write", theme),
+    ]
+}
+
+fn storage() -> Vec<Row> {
+    use Answer::{NotFound, Shows};
+    let (read, write) = ("storage:read", "storage:write");
+    let of_a = |things: &Things| json!({ "key": KEY_OF_A, "componentId": things.component });
+    vec![
+        own(
+            "storage.read",
+            read,
+            of_a,
+            Shows(|_| json!({ "value": { "latitude": 52.5, "longitude": 13.4 } })),
+            NotFound,
+        ),
+        own(
+            "storage.write",
+            write,
+            |things| {
+                json!({
+                    "key": "unspoken key", "value": "unspoken value", "ttlSeconds": 3600,
+                    "componentId": things.component,
+                })
+            },
+            Shows(|_| json!({ "key": "unspoken key" })),
+            NotFound,
+        ),
+        own(
+            "storage.writeMany",
+            write,
+            |things| {
+                json!({
+                    "items": [{ "key": "unspoken key", "value": ["unspoken value"] }],
+                    "componentId": things.component,
+                })
+            },
+            Shows(|_| json!({ "items": [{ "key": "unspoken key" }] })),
+            NotFound,
+        ),
+        own(
+            "storage.list",
+            read,
+            |things| json!({ "values": true, "componentId": things.component }),
+            Shows(|_| json!({ "items": [{ "key": KEY_OF_A, "size": 36 }] })),
+            NotFound,
+        ),
+        own("storage.delete", write, of_a, Shows(|_| json!({ "deleted": true })), NotFound),
     ]
 }
 

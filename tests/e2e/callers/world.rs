@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::table::{A, Access, B, CONTENT_OF_A, FRESH, Row, Things, table};
+use super::table::{A, Access, B, CONTENT_OF_A, FRESH, KEY_OF_A, NOBODY, Row, Things, table};
 use crate::document::Document;
 use crate::example_root::{self, HELLO};
 use crate::support::{Daemon, Options, PHRASE, exchange, wait_until};
@@ -68,9 +68,10 @@ impl World {
         let of_a = Way::with(Door::Tcp, &all_of_a)
             .http(&daemon, "PUT", "/blobs", "", CONTENT_OF_A.as_bytes())
             .json();
-        let things = |blob: &Value, token: &str| Things {
+        let things = |blob: &Value, token: &str, component: &'static str| Things {
             blob: blob.as_str().unwrap().to_owned(),
             token_id: id_of(token).to_owned(),
+            component,
         };
         let world = Self {
             never: format!("osn_{}_{}", "0".repeat(16), "5a".repeat(32)),
@@ -78,9 +79,9 @@ impl World {
             socket: open_socket(&daemon, json!({ "componentId": A })),
             bare_socket: open_socket(&daemon, bare),
             socket_of_b: open_socket(&daemon, json!({ "componentId": B })),
-            of_a: things(&of_a["hash"], &spare),
-            of_owner: things(&json!(HELLO), &spare),
-            absent: things(&json!("0".repeat(64)), &spare),
+            of_a: things(&of_a["hash"], &spare, A),
+            of_owner: things(&json!(HELLO), &spare, example_root::RADIO),
+            absent: things(&json!("0".repeat(64)), &spare, NOBODY),
             weather: daemon.ok("components.get", json!([A])),
             daemon,
             all_of_a,
@@ -157,6 +158,8 @@ impl World {
             ("components.put", json!({ "component": weather })),
             ("preferences.delete", json!({ "key": "unspoken.key" })),
             ("preferences.set", json!({ "key": "ui.theme", "value": "dark" })),
+            ("storage.delete", json!({ "key": "unspoken key", "componentId": A })),
+            ("storage.write", example_root::place(KEY_OF_A, A)),
             ("blobs.delete", json!({ "hash": fresh })),
             ("blobs.delete", json!({ "hash": self.of_a.blob, "componentId": B })),
         ];

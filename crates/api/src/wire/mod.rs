@@ -20,6 +20,6 @@ pub(crate) use object::{wire_enum, wire_name, wire_object};
 pub use scalars::{
     Address, Amount, ApplicationId, ComponentId, ConfigKey, Cursor, DerivationIndex, Limit,
     MessageId, Name, PreferenceKey, ProcessId, PublicKey, RequestId, Revision, Role, SearchText,
-    Secret, SocketPath, Text, Timestamp, Token, TokenId, TransactionHash, UnsignedInteger,
+    Secret, SocketPath, StorageKey, Text, Timestamp, Token, TokenId, TransactionHash, TtlSeconds, UnsignedInteger,
 };
 pub use scope::Scope;

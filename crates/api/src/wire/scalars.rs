@@ -166,6 +166,10 @@ text_type! {
     pub struct PreferenceKey, 1..=256, |c| !c.is_control(), "printable characters"
 }
 text_type! {
+    /// The key of a component's stored value: 1 to 256 printable characters.
+    pub struct StorageKey, 1..=256, |c| !c.is_control(), "printable characters"
+}
+text_type! {
     /// What a blob is to its record (`binary`, `frontend`, or any name): 1 to 64 printable characters.
     pub struct Role, 1..=64, |c| !c.is_control(), "printable characters"
 }
@@ -245,6 +249,10 @@ integer_type! {
 integer_type! {
     /// The id of a process.
     pub struct ProcessId(u32), 1, 2_147_483_647
+}
+integer_type! {
+    /// How long something lives, in seconds: 1 to a hundred years.
+    pub struct TtlSeconds(u32), 1, 3_155_760_000_i64
 }
 integer_type! {
     /// A count, a size or an offset in bytes.

@@ -10,6 +10,7 @@ mod format;
 mod handover;
 mod indent;
 mod input;
+mod kv;
 mod moment;
 mod output;
 mod paging;
@@ -75,6 +76,7 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         Command::Shutdown => status::shutdown(&session).await,
         Command::Call { method, params } => call::call(&session, &method, params.as_deref()).await,
         Command::Blob(command) => blob::run(&session, command).await,
+        Command::Kv(command) => kv::run(&session, command).await,
         Command::Ls(what) => records::list(&session, what).await,
         Command::Show(what) => records::show(&session, what).await,
         Command::Set(what) => records::set(&session, what).await,

@@ -123,8 +123,9 @@ impl Database {
             migrations::version(&look).map_err(not_migrated)?;
         }
         let mut connection = connection::open_writer(&path).map_err(refused)?;
-        let applied = migrations::migrate(&mut connection, migrations::latest(), environment.clock.now())
-            .map_err(not_migrated)?;
+        let applied =
+            migrations::migrate(&mut connection, migrations::latest(), environment.clock.now())
+                .map_err(not_migrated)?;
         if !applied.is_empty() {
             tracing::info!(versions = ?applied, "the database was migrated");
         }
@@ -133,7 +134,8 @@ impl Database {
         }
         let transaction = connection.transaction().map_err(refused)?;
         let root_id = meta::root_id(&transaction)?;
-        let first_seq = feed::begin_range(&transaction, environment.clock.now()).map_err(refused)?;
+        let first_seq =
+            feed::begin_range(&transaction, environment.clock.now()).map_err(refused)?;
         transaction.commit().map_err(refused)?;
         checkpoint::count_pages(&connection);
 

@@ -77,10 +77,7 @@ pub(crate) struct Root {
 
 impl Root {
     pub(crate) fn new() -> Self {
-        Self {
-            dir: tempfile::tempdir().unwrap(),
-            clock: TestClock::new(),
-        }
+        Self { dir: tempfile::tempdir().unwrap(), clock: TestClock::new() }
     }
 
     pub(crate) fn path(&self) -> PathBuf {

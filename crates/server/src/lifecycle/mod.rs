@@ -5,6 +5,7 @@ mod key;
 mod logging;
 mod ready;
 mod signals;
+mod sweep;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -131,6 +132,7 @@ async fn serve(config: Config) -> Result<(), Exit> {
         serving.spawn(listener.serve(connections.clone(), places));
     }
     serving.spawn(opened_sockets.serve(connections));
+    app.tasks.spawn(sweep::run(Arc::clone(&app), config.sweep_interval));
     ready::announce(&endpoints, config.ready_fd)
         .map_err(|error| Exit::Other(format!("the ready line can't be written: {error}")))?;
     tracing::info!(?endpoints, version = env!("CARGO_PKG_VERSION"), "ready");

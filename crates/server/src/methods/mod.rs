@@ -9,6 +9,7 @@ mod preferences;
 mod rpc;
 mod schema;
 mod status;
+mod storage;
 mod system;
 mod vault;
 
@@ -22,6 +23,7 @@ pub(crate) fn registry() -> Result<Registry, String> {
     let mut registry = Registry::default();
     components::register(&mut registry);
     preferences::register(&mut registry);
+    storage::register(&mut registry);
     blobs::register(&mut registry);
     batch::register(&mut registry);
     vault::register(&mut registry);

@@ -1,6 +1,7 @@
 //! The grammar of the command line.
 
 mod access;
+mod kv;
 
 use std::path::PathBuf;
 
@@ -13,6 +14,7 @@ use osnova_storage_client::api::wire::{BlobHash, ComponentId, Cursor, Preference
 use osnova_storage_client::api::{all_methods, wire};
 
 pub(super) use access::{Lifetime, SocketCommand, TokenCommand};
+pub(super) use kv::KvCommand;
 
 use super::failure::Failure;
 use super::output::Output;
@@ -79,6 +81,9 @@ pub(super) enum Command {
     /// Content: put, read, list, pin, grant, remove.
     #[command(subcommand)]
     Blob(BlobCommand),
+    /// Values that components store: read, write, list, remove.
+    #[command(subcommand)]
+    Kv(KvCommand),
     /// List records.
     #[command(subcommand)]
     Ls(ListWhat),
