@@ -13,6 +13,7 @@ pub mod health;
 pub mod layout;
 pub mod names;
 pub mod store;
+mod tree;
 pub mod vault;
 
 pub use caller::{Caller, Scopes};
