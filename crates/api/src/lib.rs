@@ -9,8 +9,11 @@
 pub mod auth;
 pub mod batch;
 pub mod blobs;
+pub mod component_data;
 pub mod components;
 pub mod error;
+pub mod identity;
+pub mod logs;
 pub mod method;
 pub mod openrpc;
 pub mod preferences;
@@ -28,6 +31,9 @@ pub use method::{Access, Method, MethodSpec, Visibility};
 pub const NAMESPACES: &[(&str, &[MethodSpec])] = &[
     (components::SUMMARY, components::METHODS),
     (preferences::SUMMARY, preferences::METHODS),
+    (identity::SUMMARY, identity::METHODS),
+    (component_data::SUMMARY, component_data::METHODS),
+    (logs::SUMMARY, logs::METHODS),
     (blobs::SUMMARY, blobs::METHODS),
     (batch::SUMMARY, batch::METHODS),
     (vault::SUMMARY, vault::METHODS),

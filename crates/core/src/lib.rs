@@ -7,10 +7,14 @@
 pub mod blob;
 pub mod caller;
 pub mod clock;
+pub mod component_data;
 pub mod db;
 pub mod error;
 pub mod health;
+pub mod identity;
 pub mod layout;
+pub mod logs;
+
 pub mod names;
 pub mod store;
 mod tree;

@@ -1,6 +1,6 @@
 //! The store: a data root, opened.
 //!
-//! It joins the database, the blob files and the vault, and offers what needs more than one of them.
+//! It joins the database, the files of contents, users and components, and the vault, and offers what needs more than one of them.
 //! Record operations are plain functions over a transaction ([`crate::db`]); whoever serves calls
 //! hands them to [`Database::submit`] or [`Database::read`].
 
@@ -18,10 +18,13 @@ use osnova_storage_api::wire::{Accepted, UnsignedInteger};
 use crate::blob::{BlobLimits, BlobStore};
 use crate::caller::Caller;
 use crate::clock::{Clock, SystemClock};
+use crate::component_data::ComponentData;
 use crate::db::{Database, DatabaseOptions, components, meta};
 use crate::error::{OpenError, Result, StoreError};
 use crate::health::Health;
+use crate::identity::Identity;
 use crate::layout::{Layout, sync_dir};
+use crate::logs::{LogLimits, Logs};
 use crate::vault::Vault;
 use crate::vault::keys::{KeySet, MasterKey};
 
@@ -34,6 +37,8 @@ pub struct StoreOptions {
     pub database: DatabaseOptions,
     /// The bounds of the blob store.
     pub blobs: BlobLimits,
+    /// When logs of components are rotated, and how much of them is kept.
+    pub logs: LogLimits,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }
@@ -45,6 +50,7 @@ impl StoreOptions {
             root,
             database: DatabaseOptions::default(),
             blobs: BlobLimits::default(),
+            logs: LogLimits::default(),
             clock: Arc::new(SystemClock),
         }
     }
@@ -54,6 +60,9 @@ impl StoreOptions {
 pub struct Store {
     db: Database,
     blobs: BlobStore,
+    identity: Identity,
+    component_data: ComponentData,
+    logs: Logs,
     vault: Vault,
     health: Health,
     layout: Layout,
@@ -82,10 +91,17 @@ impl Store {
         sync_dir(layout.root())?;
         let blobs = BlobStore::new(layout.clone(), options.blobs, health.clone());
         blobs.recover(&db)?;
+        let identity = Identity::open(&layout)?;
+        let component_data = ComponentData::open(&layout)?;
+        let interval = options.database.queue.flush_interval;
+        let logs = Logs::open(&layout, options.logs, interval, Arc::clone(&options.clock))?;
         let initialized = db.read(|reader| meta::key_check(reader.connection()))?.is_some();
         Ok(Self {
             db,
             blobs,
+            identity,
+            component_data,
+            logs,
             vault: Vault::default(),
             health,
             layout,
@@ -104,6 +120,21 @@ impl Store {
     /// The blob files.
     pub fn blobs(&self) -> &BlobStore {
         &self.blobs
+    }
+
+    /// The users' cocoons.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The components' own files.
+    pub fn component_data(&self) -> &ComponentData {
+        &self.component_data
+    }
+
+    /// The components' logs.
+    pub fn logs(&self) -> &Logs {
+        &self.logs
     }
 
     /// The keys.
@@ -214,6 +245,7 @@ impl Store {
     /// Finishes the writes that wait, flushes what was deferred, empties the WAL. Later writes are
     /// `unavailable`.
     pub fn close(&self) {
+        self.logs.close();
         self.db.close();
         self.vault.lock();
     }

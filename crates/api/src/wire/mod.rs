@@ -7,6 +7,7 @@
 
 mod answers;
 mod binary;
+mod data_version;
 mod json_text;
 mod object;
 mod scalars;
@@ -14,11 +15,12 @@ mod scope;
 
 pub use answers::{Accepted, Deleted};
 pub use binary::{Base64Data, BlobHash, HexError};
+pub use data_version::DataVersion;
 pub use json_text::JsonText;
 pub use object::{FieldErrors, ParamsError, Path, RawObject, Wire, WireObject, camel_case};
 pub(crate) use object::{wire_enum, wire_name, wire_object};
 pub use scalars::{
     ComponentId, Cursor, Limit, Name, PreferenceKey, RequestId, Revision, Role, Secret, SocketPath,
-    Text, Timestamp, Token, TokenId, UnsignedInteger,
+    Text, Timestamp, TimestampMs, Token, TokenId, UnsignedInteger, UserId,
 };
 pub use scope::Scope;

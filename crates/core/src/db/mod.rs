@@ -14,7 +14,7 @@ mod deferred;
 mod feed;
 pub(crate) mod meta;
 pub mod migrations;
-mod page;
+pub(crate) mod page;
 pub mod preferences;
 mod queue;
 pub mod requests;

@@ -15,7 +15,7 @@ use crate::error::{Result, StoreError};
 
 const CURSOR_VERSION: u8 = 1;
 /// A page ends at half the limit of a response (16 MiB), so that its answer always fits.
-const PAGE_BYTES: usize = 8 << 20;
+pub(crate) const PAGE_BYTES: usize = 8 << 20;
 
 /// What a list was asked for, without where to begin.
 pub(crate) struct Query {
@@ -63,6 +63,20 @@ impl Query {
             return Err(foreign());
         }
         Ok(Some(position.k))
+    }
+
+    /// The cursor of what comes after a key.
+    pub(crate) fn cursor<K: Serialize>(&self, key: K) -> Result<Cursor> {
+        let position = Position { v: CURSOR_VERSION, f: self.fingerprint.clone(), k: key };
+        let text = serde_json::to_vec(&position)
+            .map_err(|error| StoreError::Internal(format!("cursor: {error}")))?;
+        Cursor::try_from(URL_SAFE_NO_PAD.encode(text))
+            .map_err(|why| StoreError::Internal(format!("cursor {why}")))
+    }
+
+    /// How many items a page may hold.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
     }
 
     /// How many rows to ask for: one more than the page holds tells whether there is another.
@@ -115,14 +129,7 @@ impl<T, K: Serialize> Page<'_, T, K> {
     /// The items, and the cursor of the next page where there is one.
     pub(crate) fn finish(self) -> Result<(Vec<T>, Option<Cursor>)> {
         let cursor = match self.last {
-            Some(key) if self.more => {
-                let position =
-                    Position { v: CURSOR_VERSION, f: self.query.fingerprint.clone(), k: key };
-                let text = serde_json::to_vec(&position)
-                    .map_err(|error| StoreError::Internal(format!("cursor: {error}")))?;
-                let cursor = Cursor::try_from(URL_SAFE_NO_PAD.encode(text));
-                Some(cursor.map_err(|why| StoreError::Internal(format!("cursor {why}")))?)
-            }
+            Some(key) if self.more => Some(self.query.cursor(key)?),
             _ => None,
         };
         Ok((self.items, cursor))

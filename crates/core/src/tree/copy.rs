@@ -1,5 +1,6 @@
 //! A tree copied into another folder, on disk when it returns.
 
+use std::ffi::CStr;
 use std::io::{self, Read, Write};
 
 use super::walk::{Meter, opened, too_large};
@@ -16,21 +17,28 @@ struct Level {
     to: Folder,
 }
 
-/// Copies the regular files and folders below `from` into `to`, which is the daemon's own and empty.
-/// Contents and names are on disk afterwards, but for the name of `to` itself.
+/// Copies the regular files and folders below `from` into `to`, which is the daemon's own and empty; of
+/// those that stand in `from` itself only what `wanted` takes. Contents and names are on disk afterwards, but for the name of `to` itself.
 ///
 /// A file that changes meanwhile is copied as it was read. What is neither a file nor a folder is
 /// passed over, and counted.
 ///
 /// # Errors
 /// `too_large` past the bounds; where anything can't be read, for a copy must not silently lack a part.
-pub(crate) fn copy(from: Folder, to: Folder, bounds: Bounds) -> Result<Usage> {
+pub(crate) fn copy(
+    from: Folder,
+    to: Folder,
+    bounds: Bounds,
+    wanted: impl Fn(&CStr, Kind) -> bool,
+) -> Result<Usage> {
     let device = from.own_stat()?.st_dev;
     let mut meter = Meter::new(bounds);
     let mut usage = Usage::default();
     let (from, entries) = opened(from)?;
     let mut open = vec![Level { from, entries, to }];
-    while let Some(level) = open.last_mut() {
+    loop {
+        let depth = open.len();
+        let Some(level) = open.last_mut() else { return Ok(usage) };
         let Some(name) = level.entries.next() else {
             level.to.sync()?;
             open.pop();
@@ -39,6 +47,9 @@ pub(crate) fn copy(from: Folder, to: Folder, bounds: Bounds) -> Result<Usage> {
         let name = name?;
         meter.entry()?;
         let Some(stat) = level.from.stat(&name)? else { continue };
+        if depth == 1 && !wanted(&name, Kind::of(&stat)) {
+            continue;
+        }
         match Kind::of(&stat) {
             Kind::File => match level.from.file(&name)? {
                 Some(mut file) => {
@@ -61,7 +72,7 @@ pub(crate) fn copy(from: Folder, to: Folder, bounds: Bounds) -> Result<Usage> {
             Kind::Folder if stat.st_dev == device => match level.from.child(&name)? {
                 Some(child) if child.own_stat()?.st_dev == device => {
                     let to = level.to.make_child(&name)?;
-                    meter.depth(open.len())?;
+                    meter.depth(depth)?;
                     let (from, entries) = opened(child)?;
                     open.push(Level { from, entries, to });
                 }
@@ -70,7 +81,6 @@ pub(crate) fn copy(from: Folder, to: Folder, bounds: Bounds) -> Result<Usage> {
             _ => usage.skipped += 1,
         }
     }
-    Ok(usage)
 }
 
 /// A copy keeps who may run a file and loses every other right but this user's own: no set-uid, no

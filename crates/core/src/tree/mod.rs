@@ -12,6 +12,7 @@
 mod copy;
 mod remove;
 mod walk;
+mod yard;
 
 use std::ffi::{CStr, CString};
 use std::fs::File;
@@ -27,6 +28,7 @@ use crate::error::{Result, StoreError};
 pub(crate) use copy::copy;
 pub(crate) use remove::remove;
 pub(crate) use walk::{Bounds, Usage, usage};
+pub(crate) use yard::{YARD, Yard};
 
 /// Of every file and folder that is made: for this user alone.
 const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
@@ -73,10 +75,17 @@ impl Kind {
 impl Folder {
     /// Opens a folder of the daemon's own by its path, making it where it is missing.
     pub(crate) fn open_own(path: &Path, what: &'static str) -> Result<Self> {
-        crate::layout::make_private_dir(path).map_err(|source| StoreError::io(what, path, source))?;
+        crate::layout::make_private_dir(path)
+            .map_err(|source| StoreError::io(what, path, source))?;
         let fd = rustix::fs::open(path, OPEN_FOLDER, Mode::empty());
         let fd = fd.map_err(|errno| StoreError::io(what, path, errno.into()))?;
         Ok(Self { fd, what })
+    }
+
+    /// The same folder, open once more.
+    pub(crate) fn try_clone(&self) -> Result<Self> {
+        let fd = self.fd.try_clone().map_err(|error| self.failed_io("opening a folder", error))?;
+        Ok(Self { fd, what: self.what })
     }
 
     fn failed(&self, doing: &str, errno: Errno) -> StoreError {
@@ -141,17 +150,14 @@ impl Folder {
         self.open_regular(name, OPEN_FILE)
     }
 
-    fn open_regular(
-        &self,
-        name: impl rustix::path::Arg,
-        flags: OFlags,
-    ) -> Result<Option<File>> {
+    fn open_regular(&self, name: impl rustix::path::Arg, flags: OFlags) -> Result<Option<File>> {
         let fd = match rustix::fs::openat(&self.fd, name, flags, FILE_MODE) {
             Ok(fd) => fd,
             Err(Errno::NOENT | Errno::LOOP | Errno::NXIO | Errno::ISDIR) => return Ok(None),
             Err(errno) => return Err(self.failed("opening a file", errno)),
         };
-        let stat = rustix::fs::fstat(&fd).map_err(|errno| self.failed("looking at a file", errno))?;
+        let stat =
+            rustix::fs::fstat(&fd).map_err(|errno| self.failed("looking at a file", errno))?;
         Ok((Kind::of(&stat) == Kind::File).then(|| File::from(fd)))
     }
 
@@ -160,10 +166,8 @@ impl Folder {
     /// # Errors
     /// Where it can't be opened, or is no regular file.
     pub(crate) fn append(&self, name: &str) -> Result<File> {
-        let flags = OPEN_FILE.difference(OFlags::RDONLY)
-            | OFlags::RDWR
-            | OFlags::APPEND
-            | OFlags::CREATE;
+        let flags =
+            OPEN_FILE.difference(OFlags::RDONLY) | OFlags::RDWR | OFlags::APPEND | OFlags::CREATE;
         self.open_regular(name, flags)?
             .ok_or_else(|| self.failed("opening a file that is none", Errno::INVAL))
     }
@@ -197,11 +201,16 @@ impl Folder {
         fd.map(File::from).map_err(|errno| self.failed("making a file", errno))
     }
 
+    /// Makes an empty file in the place of whatever but a folder stood under the name.
+    pub(crate) fn create_anew(&self, name: &str) -> Result<File> {
+        self.unlink(name)?;
+        self.create(name)
+    }
+
     /// Makes a file with this content, on disk before it returns; whatever stood under the name, as a
     /// crash may have left it, is removed first. The name itself is not synced.
     pub(crate) fn write_new(&self, name: &str, content: &[u8]) -> Result<()> {
-        self.unlink(name)?;
-        let mut file = self.create(name)?;
+        let mut file = self.create_anew(name)?;
         let written = file.write_all(content).and_then(|()| file.sync_all());
         written.map_err(|error| self.failed_io("writing a file", error))
     }
@@ -214,6 +223,15 @@ impl Folder {
         self.sync()
     }
 
+    /// Puts a file in the place of another or of nothing; false where a folder stands there.
+    pub(crate) fn rename_over_file(&self, name: &str, to: &Folder, new_name: &str) -> Result<bool> {
+        match rustix::fs::renameat(&self.fd, name, &to.fd, new_name) {
+            Ok(()) => Ok(true),
+            Err(Errno::ISDIR | Errno::NOTEMPTY | Errno::EXIST) => Ok(false),
+            Err(errno) => Err(self.failed("renaming", errno)),
+        }
+    }
+
     /// Renames what is here to a name in another folder.
     pub(crate) fn rename(&self, name: &str, to: &Folder, new_name: &str) -> Result<()> {
         rustix::fs::renameat(&self.fd, name, &to.fd, new_name)
@@ -221,7 +239,12 @@ impl Folder {
     }
 
     /// Puts a folder in the place of one that is empty or missing; false where it is not empty.
-    pub(crate) fn rename_over_empty(&self, name: &str, to: &Folder, new_name: &str) -> Result<bool> {
+    pub(crate) fn rename_over_empty(
+        &self,
+        name: &str,
+        to: &Folder,
+        new_name: &str,
+    ) -> Result<bool> {
         match rustix::fs::renameat(&self.fd, name, &to.fd, new_name) {
             Ok(()) => Ok(true),
             Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOTDIR) => Ok(false),
@@ -259,16 +282,24 @@ impl Folder {
         Ok(Entries { dir, what: self.what })
     }
 
-    /// The names in it that are text, in no order: for folders whose names the daemon makes.
+    /// The names in it that are text, in no order.
     ///
     /// # Errors
-    /// Where it can't be read.
-    pub(crate) fn names(&self) -> Result<Vec<String>> {
+    /// `too_large` where there are more than `most`; where it can't be read.
+    pub(crate) fn names(&self, most: usize) -> Result<Vec<String>> {
         let mut names = Vec::new();
-        for name in self.entries()? {
+        for (count, name) in self.entries()?.enumerate() {
+            if count == most {
+                return Err(walk::too_large(format!("a folder has more than {most} entries")));
+            }
             names.extend(name?.into_string());
         }
         Ok(names)
+    }
+
+    /// Whether nothing is in it.
+    pub(crate) fn is_empty(&self) -> Result<bool> {
+        Ok(self.entries()?.next().transpose()?.is_none())
     }
 }
 

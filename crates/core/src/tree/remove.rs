@@ -100,7 +100,8 @@ fn unlink_or_open(parent: &Folder, name: &CStr) -> Result<Option<Folder>> {
     }
     let child = match parent.child(name) {
         Err(StoreError::Io { source, .. }) if source.kind() == ErrorKind::PermissionDenied => {
-            reopen(parent, name).map_err(|errno| parent.failed("opening a closed folder", errno))?;
+            reopen(parent, name)
+                .map_err(|errno| parent.failed("opening a closed folder", errno))?;
             parent.child(name)?
         }
         opened => opened?,

@@ -96,7 +96,7 @@ fn walks_end_at_their_bounds() {
     sparse.set_len(1 << 40).unwrap();
     assert_eq!(usage(ground.tree(), WIDE).unwrap().bytes, (1 << 40) + 1);
     let to = ground.open().make_child("copy").unwrap();
-    assert_eq!(code(copy(ground.tree(), to, WIDE)), ErrorCode::TooLarge);
+    assert_eq!(code(copy(ground.tree(), to, WIDE, |_, _| true)), ErrorCode::TooLarge);
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn a_copy_holds_the_files_and_folders_and_no_trick() {
     let tree = ground.path("tree");
     fs::set_permissions(tree.join("file"), fs::Permissions::from_mode(0o6755)).unwrap();
     let to = ground.open().make_child("copy").unwrap();
-    let copied = copy(ground.tree(), to, WIDE).unwrap();
+    let copied = copy(ground.tree(), to, WIDE, |_, _| true).unwrap();
     assert_eq!(copied, Usage { bytes: 11, files: 2, skipped: 6 });
     let copy = ground.path("copy");
     assert_eq!(fs::read_to_string(copy.join("inner/file")).unwrap(), "four");

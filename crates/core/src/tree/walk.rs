@@ -86,15 +86,13 @@ pub(crate) fn usage(root: Folder, bounds: Bounds) -> Result<Usage> {
                 usage.files += 1;
                 usage.bytes = usage.bytes.saturating_add(u64::try_from(stat.st_size).unwrap_or(0));
             }
-            Kind::Folder if stat.st_dev == device => {
-                match readable(folder.child(&name))? {
-                    Some(child) if child.own_stat()?.st_dev == device => {
-                        meter.depth(open.len())?;
-                        open.push(opened(child)?);
-                    }
-                    _ => usage.skipped += 1,
+            Kind::Folder if stat.st_dev == device => match readable(folder.child(&name))? {
+                Some(child) if child.own_stat()?.st_dev == device => {
+                    meter.depth(open.len())?;
+                    open.push(opened(child)?);
                 }
-            }
+                _ => usage.skipped += 1,
+            },
             _ => usage.skipped += 1,
         }
     }
