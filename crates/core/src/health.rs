@@ -25,6 +25,8 @@ pub enum Cause {
     BlobsIo,
     /// A blob file is missing or damaged.
     BlobDamaged,
+    /// Logs of components can't be written.
+    LogsIo,
     /// A socket that is bound to a component could not be opened.
     Sockets,
     /// What the last run left was cleaned up at start; nothing is wrong.
@@ -40,6 +42,7 @@ impl Cause {
             | Cause::DatabaseDamaged
             | Cause::WalOverLimit => "database",
             Cause::BlobsFull | Cause::BlobsIo | Cause::BlobDamaged | Cause::Recovered => "blobs",
+            Cause::LogsIo => "logs",
             Cause::Sockets => "sockets",
         }
     }

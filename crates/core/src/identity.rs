@@ -128,7 +128,7 @@ impl Identity {
             let Some(folder) = self.root.child(name.as_str())? else { continue };
             let id = folder.read(ID, MAX_ID_BYTES)?.and_then(|id| String::from_utf8(id).ok());
             let id = id.and_then(|id| UserId::try_from(id).ok());
-            users.push(id.ok_or_else(|| StoreError::Damaged("identity: whose".to_owned()))?);
+            users.push(id.ok_or_else(damaged)?);
         }
         users.sort_unstable();
         let mut page = query.page();
@@ -192,7 +192,7 @@ impl Identity {
         };
         match fill() {
             Ok(true) => Ok(folder),
-            Ok(false) => Err(StoreError::Damaged("identity: not a user's folder".to_owned())),
+            Ok(false) => Err(damaged()),
             Err(error) => {
                 // What can't be removed now is removed at the next start.
                 drop(self.yard.remove(&made));
@@ -204,6 +204,12 @@ impl Identity {
 
 fn absent() -> StoreError {
     StoreError::not_found("cocoon")
+}
+
+/// Someone else has changed what only the daemon writes.
+fn damaged() -> StoreError {
+    let message = "the files of the users' cocoons are damaged";
+    ApiError::new(ErrorCode::IntegrityError, message).into()
 }
 
 fn folder_name(id: &UserId) -> String {

@@ -94,7 +94,8 @@ impl Store {
         let identity = Identity::open(&layout)?;
         let component_data = ComponentData::open(&layout)?;
         let interval = options.database.queue.flush_interval;
-        let logs = Logs::open(&layout, options.logs, interval, Arc::clone(&options.clock))?;
+        let clock = Arc::clone(&options.clock);
+        let logs = Logs::open(&layout, options.logs, interval, clock, health.clone())?;
         let initialized = db.read(|reader| meta::key_check(reader.connection()))?.is_some();
         Ok(Self {
             db,
@@ -225,6 +226,7 @@ impl Store {
             service("database", None),
             service("blobs", None),
             service("vault", Some(vault.to_owned())),
+            service("logs", None),
             service("sockets", None),
         ];
         let worst = services.iter().map(|service| service.status).max_by_key(|level| rank(*level));

@@ -28,6 +28,7 @@ use crate::caller::Caller;
 use crate::clock::Clock;
 use crate::db::page::Query;
 use crate::error::{OpenError, Result, StoreError};
+use crate::health::{Cause, Health};
 use crate::layout::Layout;
 use files::{Closed, Files};
 use pending::Pending;
@@ -70,6 +71,7 @@ struct Shared {
     /// Held while lines go from memory to a file, so that they go in their order.
     writing: Mutex<()>,
     clock: Arc<dyn Clock>,
+    health: Health,
 }
 
 impl std::fmt::Debug for Shared {
@@ -85,11 +87,12 @@ impl Logs {
         limits: LogLimits,
         flush_interval: Duration,
         clock: Arc<dyn Clock>,
+        health: Health,
     ) -> std::result::Result<Self, OpenError> {
         let files = Files::open(layout, limits)?;
         let left = files.recover()?;
         let (pending, wake, writing) = Default::default();
-        let shared = Arc::new(Shared { files, pending, wake, writing, clock });
+        let shared = Arc::new(Shared { files, pending, wake, writing, clock, health });
         let worker = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("logs".to_owned())
@@ -257,33 +260,40 @@ impl Shared {
     }
 
     /// Writes and compresses until the store closes.
-    fn run(&self, interval: Duration, left: Vec<Closed>) {
-        let mut to_pack = left;
-        let mut failing = false;
+    fn run(&self, interval: Duration, mut to_pack: Vec<Closed>) {
         loop {
-            to_pack.retain(|closed| {
-                self.files.pack(closed).inspect_err(|error| say(&mut failing, error)).is_err()
+            let mut failed = None;
+            to_pack.retain(|closed| match self.files.pack(closed) {
+                Ok(()) => false,
+                Err(error) => {
+                    failed = Some(error);
+                    true
+                }
             });
             let (closing, waiting) = self.wait(interval);
-            let mut failed = false;
             for id in waiting {
-                let pack = &mut |closed| {
+                let mut written = self.flush(&id, &mut |closed| {
                     to_pack.push(closed);
                     Ok(())
-                };
-                let mut written = self.flush(&id, pack);
+                });
                 if closing && written.is_ok() {
                     written = self.files.sync(&id);
                 }
-                if let Err(error) = written {
-                    say(&mut failing, &error);
-                    failed = true;
-                }
+                failed = written.err().or(failed);
             }
-            failing &= failed || !to_pack.is_empty();
+            self.note(failed.as_ref());
             if closing {
                 return;
             }
+        }
+    }
+
+    /// Notes in the status whether writing fails. Its cause is logged once, not at each try.
+    fn note(&self, failed: Option<&StoreError>) {
+        let Some(error) = failed else { return self.health.clear(Cause::LogsIo) };
+        if !self.health.causes().iter().any(|(cause, _)| *cause == Cause::LogsIo) {
+            tracing::warn!(%error, "writing the logs of components failed");
+            self.health.note(Cause::LogsIo, "logs of components can't be written");
         }
     }
 
@@ -305,12 +315,4 @@ impl Shared {
         }
         (pending.closed, pending.waiting())
     }
-}
-
-/// Says once that writing fails, not at each try.
-fn say(failing: &mut bool, error: &StoreError) {
-    if !*failing {
-        tracing::warn!(%error, "the logs of components can't be written");
-    }
-    *failing = true;
 }

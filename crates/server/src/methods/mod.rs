@@ -4,7 +4,10 @@
 mod auth;
 mod batch;
 mod blobs;
+mod component_data;
 mod components;
+mod identity;
+mod logs;
 mod preferences;
 mod rpc;
 mod schema;
@@ -22,6 +25,9 @@ pub(crate) fn registry() -> Result<Registry, String> {
     let mut registry = Registry::default();
     components::register(&mut registry);
     preferences::register(&mut registry);
+    identity::register(&mut registry);
+    component_data::register(&mut registry);
+    logs::register(&mut registry);
     blobs::register(&mut registry);
     batch::register(&mut registry);
     vault::register(&mut registry);
