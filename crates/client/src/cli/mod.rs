@@ -4,12 +4,15 @@ mod arguments;
 mod ask;
 mod blob;
 mod call;
+mod cocoon;
+mod data;
 mod dependencies;
 mod failure;
 mod format;
 mod handover;
 mod indent;
 mod input;
+mod logs;
 mod moment;
 mod output;
 mod paging;
@@ -80,6 +83,9 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         Command::Set(what) => records::set(&session, what).await,
         Command::Rm(what) => records::remove(&session, what).await,
         Command::Deps(what) => dependencies::run(&session, what).await,
+        Command::Logs(command) => logs::run(&session, command).await,
+        Command::Data(command) => data::run(&session, command).await,
+        Command::Cocoon(command) => cocoon::run(&session, command).await,
         Command::Unlock { file } => secret::unlock(&session, file.as_deref()).await,
         Command::Lock => secret::lock(&session).await,
         Command::Methods { .. } | Command::Completions { .. } => Ok(()),
