@@ -55,7 +55,7 @@ fn logs_are_written_at_a_clean_stop_and_searched_after_a_start() {
     let (status, folder) = daemon.stop();
     assert!(status.success());
     let daemon = Daemon::start_in(folder, &options).unwrap();
-    assert_eq!(fs::read_to_string(&file_in(&daemon)).unwrap().lines().count(), 2);
+    assert_eq!(fs::read_to_string(file_in(&daemon)).unwrap().lines().count(), 2);
     let query = json!({ "level": "warn", "text": "tegel", "componentId": ID });
     let found = daemon.ok("logs.query", query.clone());
     assert_eq!(found["items"][0]["message"], "no answer");

@@ -1,7 +1,11 @@
 //! A tree copied into another folder, on disk when it returns.
 
 use std::ffi::CStr;
+use std::fs::Permissions;
 use std::io::{self, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+
+use rustix::fs::{Mode, RawMode};
 
 use super::walk::{Meter, opened, too_large};
 use super::{Bounds, Entries, Folder, Kind, Usage};
@@ -85,9 +89,9 @@ pub(crate) fn copy(
 
 /// A copy keeps who may run a file and loses every other right but this user's own: no set-uid, no
 /// rights of others.
-fn file_permissions(mode: rustix::fs::RawMode) -> std::fs::Permissions {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::Permissions::from_mode(0o600 | (u32::from(mode) & 0o100))
+fn file_permissions(mode: RawMode) -> Permissions {
+    let runs = Mode::from_raw_mode(mode).contains(Mode::XUSR);
+    Permissions::from_mode(if runs { 0o700 } else { 0o600 })
 }
 
 /// Copies at most `most` bytes; `None` where there are more.
