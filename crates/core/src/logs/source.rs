@@ -172,9 +172,10 @@ mod tests {
             }
             assert!(back == text, "lost on the way back");
             // From within, at a line's begin.
-            let within = text.iter().position(|byte| *byte == b'\n').unwrap() as u64 + 1;
+            let length = text.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+            let within = length as u64;
             assert_eq!(source.after(within).unwrap().unwrap().start, within);
-            assert_eq!(source.before(within).unwrap().unwrap().bytes, &text[..within as usize]);
+            assert_eq!(source.before(within).unwrap().unwrap().bytes, &text[..length]);
         }
     }
 

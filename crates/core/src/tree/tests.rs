@@ -184,8 +184,8 @@ fn a_tree_whose_folders_are_closed_is_removed() {
     let closed = ground.path("tree/closed");
     fs::create_dir_all(closed.join("inner")).unwrap();
     fs::write(closed.join("file"), "x").unwrap();
-    fs::set_permissions(closed.join("inner"), fs::Permissions::from_mode(0)).unwrap();
-    fs::set_permissions(&closed, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(closed.join("inner"), fs::Permissions::from_mode(0o0)).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o0)).unwrap();
     // Whoever may read all the same (root) counts it, others pass over it: nobody fails.
     assert!(usage(ground.tree(), WIDE).is_ok());
     remove_from(&ground.open(), "tree").unwrap();
