@@ -27,6 +27,7 @@ use crate::error::{OpenError, Result, StoreError};
 use crate::layout::Layout;
 use crate::names::file_name;
 use crate::tree::{self, Bounds, Folder, Kind, Usage, Yard};
+pub use walks::MAX_OPEN_FILES;
 use walks::Walks;
 
 /// How far the files of a component are walked and copied.

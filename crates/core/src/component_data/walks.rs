@@ -8,10 +8,13 @@ use std::sync::{Mutex, PoisonError};
 use osnova_storage_api::ApiError;
 use osnova_storage_api::wire::ComponentId;
 
+use super::BOUNDS;
 use crate::error::Result;
 
-/// Walks that may run at a time: at most 130 descriptors each.
-const MAX_WALKS: usize = 4;
+/// Walks that may run at a time.
+const MAX_WALKS: usize = 2;
+/// The most files that all walks have open: a copy has two for each level, and two that it copies.
+pub const MAX_OPEN_FILES: u64 = (MAX_WALKS * (2 * (BOUNDS.depth + 1) + 2)) as u64;
 /// When a call that found a walk running may be tried again.
 const RETRY_AFTER_MS: u64 = 100;
 

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use rustix::fs::{Mode, RawMode};
 
-use super::walk::{Meter, opened, too_large};
+use super::walk::{Meter, too_large};
 use super::{Bounds, Entries, Folder, Kind, Usage};
 use crate::error::Result;
 
@@ -16,8 +16,7 @@ const CHUNK_BYTES: usize = 64 << 10;
 
 /// A folder that is being copied, and its copy.
 struct Level {
-    from: Folder,
-    entries: Entries,
+    from: Entries,
     to: Folder,
 }
 
@@ -38,29 +37,29 @@ pub(crate) fn copy(
     let device = from.own_stat()?.st_dev;
     let mut meter = Meter::new(bounds);
     let mut usage = Usage::default();
-    let (from, entries) = opened(from)?;
-    let mut open = vec![Level { from, entries, to }];
+    let mut open = vec![Level { from: Entries::of(from)?, to }];
     loop {
         let depth = open.len();
         let Some(level) = open.last_mut() else { return Ok(usage) };
-        let Some(name) = level.entries.next() else {
+        let Some(name) = level.from.next() else {
             level.to.sync()?;
             open.pop();
             continue;
         };
         let name = name?;
         meter.entry()?;
-        let Some(stat) = level.from.stat(&name)? else { continue };
+        let from = level.from.folder()?;
+        let Some(stat) = from.stat(&name)? else { continue };
         if depth == 1 && !wanted(&name, Kind::of(&stat)) {
             continue;
         }
         match Kind::of(&stat) {
-            Kind::File => match level.from.file(&name)? {
+            Kind::File => match from.file(&name)? {
                 Some(mut file) => {
                     let mut copy = level.to.create(&name)?;
                     let left = bounds.copied_bytes - usage.bytes;
                     let copied = copy_file(&mut file, &mut copy, left)
-                        .map_err(|error| level.from.failed_io("copying a file", error))?;
+                        .map_err(|error| from.failed_io("copying a file", error))?;
                     let Some(copied) = copied else {
                         let most = bounds.copied_bytes;
                         return Err(too_large(format!("the tree holds more than {most} bytes")));
@@ -73,12 +72,12 @@ pub(crate) fn copy(
                 }
                 None => usage.skipped += 1,
             },
-            Kind::Folder if stat.st_dev == device => match level.from.child(&name)? {
+            Kind::Folder if stat.st_dev == device => match from.child(&name)? {
                 Some(child) if child.own_stat()?.st_dev == device => {
                     let to = level.to.make_child(&name)?;
                     meter.depth(depth)?;
-                    let (from, entries) = opened(child)?;
-                    open.push(Level { from, entries, to });
+                    let from = Entries::of(child)?;
+                    open.push(Level { from, to });
                 }
                 _ => usage.skipped += 1,
             },

@@ -17,7 +17,7 @@ mod yard;
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
@@ -41,10 +41,10 @@ const OPEN_FOLDER: OFlags = OFlags::RDONLY
 const OPEN_FILE: OFlags =
     OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
 
-/// An open folder.
+/// An open folder; of what else holds its descriptor, where that is borrowed.
 #[derive(Debug)]
-pub(crate) struct Folder {
-    fd: OwnedFd,
+pub(crate) struct Folder<Fd: AsFd = OwnedFd> {
+    fd: Fd,
     /// What it is to the daemon, for errors.
     what: &'static str,
 }
@@ -87,17 +87,15 @@ impl Folder {
         let fd = self.fd.try_clone().map_err(|error| self.failed_io("opening a folder", error))?;
         Ok(Self { fd, what: self.what })
     }
+}
 
+impl<Fd: AsFd> Folder<Fd> {
     fn failed(&self, doing: &str, errno: Errno) -> StoreError {
         self.failed_io(doing, errno.into())
     }
 
     fn failed_io(&self, doing: &str, source: io::Error) -> StoreError {
-        let what = format!("{}: {doing}", self.what);
-        if source.kind() == io::ErrorKind::StorageFull {
-            return StoreError::DiskFull(what);
-        }
-        StoreError::Io { what, source }
+        failed(self.what, doing, source)
     }
 
     /// What stands under a name, without opening it.
@@ -219,7 +217,8 @@ impl Folder {
     /// `beside` is the name it is written under before.
     pub(crate) fn replace(&self, name: &str, beside: &str, content: &[u8]) -> Result<()> {
         self.write_new(beside, content)?;
-        self.rename(beside, self, name)?;
+        let replaced = rustix::fs::renameat(&self.fd, beside, &self.fd, name);
+        replaced.map_err(|errno| self.failed("renaming", errno))?;
         self.sync()
     }
 
@@ -303,10 +302,27 @@ impl Folder {
     }
 }
 
-/// The names in a folder.
+/// The names in a folder, which stays open with them: one descriptor for both.
 struct Entries {
     dir: Dir,
     what: &'static str,
+}
+
+impl Entries {
+    /// Reads a folder.
+    fn of(folder: Folder) -> Result<Self> {
+        let what = folder.what;
+        let dir = Dir::new(folder.fd);
+        let dir = dir.map_err(|errno| failed(what, "reading a folder", errno.into()))?;
+        Ok(Self { dir, what })
+    }
+
+    /// The folder that is read.
+    fn folder(&self) -> Result<Folder<BorrowedFd<'_>>> {
+        let fd = self.dir.fd();
+        let fd = fd.map_err(|errno| failed(self.what, "reading a folder", errno.into()))?;
+        Ok(Folder { fd, what: self.what })
+    }
 }
 
 impl Iterator for Entries {
@@ -318,12 +334,19 @@ impl Iterator for Entries {
                 Ok(entry) if is_dots(entry.file_name()) => {}
                 Ok(entry) => return Some(Ok(entry.file_name().to_owned())),
                 Err(errno) => {
-                    let what = format!("{}: reading a folder", self.what);
-                    return Some(Err(StoreError::Io { what, source: errno.into() }));
+                    return Some(Err(failed(self.what, "reading a folder", errno.into())));
                 }
             }
         }
     }
+}
+
+fn failed(what: &str, doing: &str, source: io::Error) -> StoreError {
+    let what = format!("{what}: {doing}");
+    if source.kind() == io::ErrorKind::StorageFull {
+        return StoreError::DiskFull(what);
+    }
+    StoreError::Io { what, source }
 }
 
 fn is_dots(name: &CStr) -> bool {

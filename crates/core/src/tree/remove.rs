@@ -2,13 +2,13 @@
 
 use std::ffi::{CStr, CString};
 use std::io::ErrorKind;
+use std::os::fd::AsFd;
 
 use rustix::fs::AtFlags;
 #[cfg(target_os = "linux")]
 use rustix::fs::Mode;
 use rustix::io::Errno;
 
-use super::walk::opened;
 use super::{Entries, FOLDER_MODE, Folder};
 use crate::error::{Result, StoreError};
 
@@ -46,18 +46,17 @@ fn remove_shallow(
 ) -> Result<()> {
     let name = CString::new(name).map_err(|_| yard.failed("removing a name", Errno::INVAL))?;
     let Some(top) = unlink_or_open(yard, &name)? else { return Ok(()) };
-    let (top, entries) = opened(top)?;
-    let mut open: Vec<(Folder, Entries, CString)> = vec![(top, entries, name)];
+    let mut open = vec![(Entries::of(top)?, name)];
     let mut refilled = 0;
     loop {
         let depth = open.len();
-        let Some((folder, entries, _)) = open.last_mut() else { return Ok(()) };
+        let Some((entries, _)) = open.last_mut() else { return Ok(()) };
         if let Some(name) = entries.next() {
             let name = name?;
-            let Some(child) = unlink_or_open(folder, &name)? else { continue };
+            let folder = entries.folder()?;
+            let Some(child) = unlink_or_open(&folder, &name)? else { continue };
             if depth < MAX_OPEN {
-                let (child, entries) = opened(child)?;
-                open.push((child, entries, name));
+                open.push((Entries::of(child)?, name));
             } else {
                 let fresh = fresh_name()?;
                 rustix::fs::renameat(&folder.fd, &name, &yard.fd, fresh.as_str())
@@ -66,25 +65,35 @@ fn remove_shallow(
             }
             continue;
         }
-        let Some((_, _, name)) = open.pop() else { return Ok(()) };
-        let parent = open.last().map_or(yard, |(folder, _, _)| folder);
-        if parent.remove_empty(&name)? {
-            continue;
-        }
-        // Something came in behind the listing.
-        refilled += 1;
-        if refilled > MAX_REFILLED {
-            return Err(parent.failed("removing what others keep writing into", Errno::BUSY));
-        }
-        if let Some(again) = unlink_or_open(parent, &name)? {
-            let (again, entries) = opened(again)?;
-            open.push((again, entries, name));
+        let Some((_, name)) = open.pop() else { return Ok(()) };
+        let again = match open.last() {
+            Some((parent, _)) => remove_emptied(&parent.folder()?, &name, &mut refilled)?,
+            None => remove_emptied(yard, &name, &mut refilled)?,
+        };
+        if let Some(again) = again {
+            open.push((Entries::of(again)?, name));
         }
     }
 }
 
+/// Removes a folder that was emptied; opens it again where something came in behind the listing.
+fn remove_emptied<Fd: AsFd>(
+    parent: &Folder<Fd>,
+    name: &CStr,
+    refilled: &mut u32,
+) -> Result<Option<Folder>> {
+    if parent.remove_empty(name)? {
+        return Ok(None);
+    }
+    *refilled += 1;
+    if *refilled > MAX_REFILLED {
+        return Err(parent.failed("removing what others keep writing into", Errno::BUSY));
+    }
+    unlink_or_open(parent, name)
+}
+
 /// Removes a name that is no folder; opens it where it is one.
-fn unlink_or_open(parent: &Folder, name: &CStr) -> Result<Option<Folder>> {
+fn unlink_or_open<Fd: AsFd>(parent: &Folder<Fd>, name: &CStr) -> Result<Option<Folder>> {
     // A folder is refused by the system; nothing is followed, and nothing opened.
     let mut unlinked = rustix::fs::unlinkat(&parent.fd, name, AtFlags::empty());
     if unlinked == Err(Errno::ACCESS) {
@@ -115,7 +124,7 @@ fn unlink_or_open(parent: &Folder, name: &CStr) -> Result<Option<Folder>> {
 
 /// Gives this user, who owns the folder, the right to read it back. A link is not followed.
 #[cfg(target_os = "linux")]
-fn reopen(parent: &Folder, name: &CStr) -> rustix::io::Result<()> {
+fn reopen<Fd: AsFd>(parent: &Folder<Fd>, name: &CStr) -> rustix::io::Result<()> {
     use std::os::fd::AsRawFd;
 
     use rustix::fs::OFlags;
@@ -129,6 +138,6 @@ fn reopen(parent: &Folder, name: &CStr) -> rustix::io::Result<()> {
 
 /// Gives this user, who owns the folder, the right to read it back. A link is not followed.
 #[cfg(not(target_os = "linux"))]
-fn reopen(parent: &Folder, name: &CStr) -> rustix::io::Result<()> {
+fn reopen<Fd: AsFd>(parent: &Folder<Fd>, name: &CStr) -> rustix::io::Result<()> {
     rustix::fs::chmodat(&parent.fd, name, FOLDER_MODE, AtFlags::SYMLINK_NOFOLLOW)
 }

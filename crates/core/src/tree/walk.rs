@@ -71,16 +71,22 @@ pub(crate) fn usage(root: Folder, bounds: Bounds) -> Result<Usage> {
     let device = root.own_stat()?.st_dev;
     let mut meter = Meter::new(bounds);
     let mut usage = Usage::default();
-    let mut open: Vec<(Folder, Entries)> = vec![opened(root)?];
-    while let Some((folder, entries)) = open.last_mut() {
+    let mut open = vec![Entries::of(root)?];
+    loop {
+        let depth = open.len();
+        let Some(entries) = open.last_mut() else { return Ok(usage) };
         let Some(name) = entries.next() else {
             open.pop();
             continue;
         };
         let name = name?;
         meter.entry()?;
-        // Gone since it was listed.
-        let Some(stat) = folder.stat(&name)? else { continue };
+        let folder = entries.folder()?;
+        let Some(stat) = readable(folder.stat(&name))? else {
+            // Closed to the daemon, or gone since it was listed.
+            usage.skipped += 1;
+            continue;
+        };
         match Kind::of(&stat) {
             Kind::File => {
                 usage.files += 1;
@@ -88,31 +94,24 @@ pub(crate) fn usage(root: Folder, bounds: Bounds) -> Result<Usage> {
             }
             Kind::Folder if stat.st_dev == device => match readable(folder.child(&name))? {
                 Some(child) if child.own_stat()?.st_dev == device => {
-                    meter.depth(open.len())?;
-                    open.push(opened(child)?);
+                    meter.depth(depth)?;
+                    open.push(Entries::of(child)?);
                 }
                 _ => usage.skipped += 1,
             },
             _ => usage.skipped += 1,
         }
     }
-    Ok(usage)
 }
 
-/// A folder with its entries.
-pub(super) fn opened(folder: Folder) -> Result<(Folder, Entries)> {
-    let entries = folder.entries()?;
-    Ok((folder, entries))
-}
-
-/// What was opened; a folder that its owner has closed to the daemon is as one that is not there.
-fn readable(opened: Result<Option<Folder>>) -> Result<Option<Folder>> {
-    match opened {
+/// What was found; what its owner has closed to the daemon is as what is not there.
+fn readable<T>(found: Result<Option<T>>) -> Result<Option<T>> {
+    match found {
         Err(StoreError::Io { source, .. })
             if source.kind() == std::io::ErrorKind::PermissionDenied =>
         {
             Ok(None)
         }
-        opened => opened,
+        found => found,
     }
 }
