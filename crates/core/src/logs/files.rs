@@ -58,7 +58,7 @@ pub(super) struct Set {
 impl Set {
     /// The number of the present file.
     pub(super) fn present(&self) -> u64 {
-        self.closed.last().map_or(1, |last| last + 1)
+        self.closed.last().map_or(1, |last| last.saturating_add(1))
     }
 
     /// The numbers of all, rising.
@@ -297,4 +297,40 @@ fn closed_name(name: &str, number: u64) -> String {
 
 fn packed_name(name: &str, number: u64) -> String {
     format!("{name}.log.{number}.zst")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_number_is_one_file_of_one_component() {
+        let root = tempfile::tempdir().unwrap();
+        let layout = Layout::new(root.path().to_owned());
+        let files = Files::open(&layout, LogLimits::default()).unwrap();
+        for name in [
+            "a.log",
+            // A crash came between the compressing and the removing.
+            "a.log.2",
+            "a.log.2.zst",
+            "a.log.10.zst",
+            "a.log.11.zst.tmp",
+            // Of components that are called nearly so.
+            "a.log.3.log",
+            "a.log.3.log.7.zst",
+            "aa.log.9",
+            "a.log.x",
+        ] {
+            std::fs::write(layout.component_logs().join(name), "").unwrap();
+        }
+        let numbers =
+            |id: &str| -> Vec<u64> { files.set(&id.parse().unwrap()).unwrap().numbers().collect() };
+        assert_eq!(numbers("a"), [2, 10, 11]);
+        assert_eq!(numbers("a.log.3"), [7, 8]);
+        assert_eq!(numbers("b"), [1]);
+        let mut left = files.recover().unwrap();
+        left.sort();
+        assert_eq!(left, [("a".to_owned(), 2), ("aa".to_owned(), 9)]);
+        assert!(!layout.component_logs().join("a.log.11.zst.tmp").exists());
+    }
 }

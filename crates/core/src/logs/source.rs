@@ -51,7 +51,12 @@ impl Source {
     pub(super) fn after(&self, position: u64) -> io::Result<Option<Chunk>> {
         match self {
             Source::Plain(file, end) => {
-                let bytes = read(file, position, (*end).min(position + BLOCK_BYTES as u64))?;
+                let until = (*end).min(position.saturating_add(BLOCK_BYTES as u64));
+                let bytes = read(file, position, until)?;
+                // A cursor may say any position; and the file may have been cut short by another.
+                if bytes.is_empty() {
+                    return Ok(None);
+                }
                 let end_read = position + bytes.len() as u64;
                 let whole = bytes.iter().rposition(|byte| *byte == b'\n').map(|at| at + 1);
                 Ok(match whole {
@@ -177,6 +182,24 @@ mod tests {
             assert_eq!(source.after(within).unwrap().unwrap().start, within);
             assert_eq!(source.before(within).unwrap().unwrap().bytes, &text[..length]);
         }
+    }
+
+    #[test]
+    fn any_position_ends_a_search_and_does_not_break_it() {
+        for source in sources(b"one\ntwo\n") {
+            for position in [8, 9, 1 << 40, u64::MAX] {
+                assert!(source.after(position).unwrap().is_none());
+                assert_eq!(source.before(position).unwrap().unwrap().bytes, b"one\ntwo\n");
+            }
+            assert_eq!(source.after(2).unwrap().unwrap().bytes, b"e\ntwo\n");
+            assert!(source.before(0).unwrap().is_none());
+        }
+        let [plain, _] = sources(b"one\ntwo\n");
+        if let Source::Plain(file, _) = &plain {
+            file.set_len(4).unwrap();
+        }
+        assert_eq!(plain.after(0).unwrap().unwrap().end, 4);
+        assert!(plain.after(4).unwrap().is_none());
     }
 
     #[test]
