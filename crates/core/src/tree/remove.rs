@@ -59,7 +59,7 @@ fn remove_shallow(
                 open.push((Entries::of(child)?, name));
             } else {
                 let fresh = fresh_name()?;
-                rustix::fs::renameat(&folder.fd, &name, &yard.fd, fresh.as_str())
+                rustix::fs::renameat(folder.fd, &name, &yard.fd, fresh.as_str())
                     .map_err(|errno| folder.failed("moving a folder up", errno))?;
                 deeper.push(fresh);
             }
