@@ -221,10 +221,9 @@ fn refuse_unknown_members(
     value: &Value,
 ) {
     // What lies in a JSON value or in a map is the caller's own.
-    if path
-        .last()
-        .is_some_and(|name| ["manifest", "value", "metadata", "blobs"].contains(&name.as_str()))
-    {
+    if path.last().is_some_and(|name| {
+        ["manifest", "value", "metadata", "blobs", "config", "fields"].contains(&name.as_str())
+    }) {
         return;
     }
     let members: Vec<(String, &Value)> = match value {
@@ -268,6 +267,32 @@ fn nothing_that_is_stored_or_asked_for_stands_in_the_log() {
     daemon.fails("not_found", "components.get", json!([SENTINEL]));
     daemon.fails("validation_error", "vault.unlock", json!([SENTINEL]));
     daemon.fails("validation_error", "vault.unlock", json!([format!("{SENTINEL} ").repeat(24)]));
+    let owned = json!({ "version": "1.0", "componentId": SENTINEL });
+    daemon.ok("componentData.prepare", owned.clone());
+    daemon.ok(
+        "componentData.setConfig",
+        json!({ "version": "1.0", "config": SENTINEL, "componentId": SENTINEL }),
+    );
+    // What is in the way is no reason to say whose.
+    let files = daemon.root().join("components").join(SENTINEL).join("v1.0");
+    std::fs::remove_file(files.join("config.json")).unwrap();
+    std::fs::create_dir(files.join("config.json")).unwrap();
+    daemon.fails("not_found", "componentData.getConfig", owned.clone());
+    daemon.ok("componentData.remove", owned);
+    let entry = json!({ "level": "error", "message": SENTINEL, "fields": [SENTINEL] });
+    let log = json!({ "entries": [entry], "componentId": SENTINEL });
+    daemon.ok("logs.append", log.clone());
+    daemon.ok("logs.query", json!({ "text": SENTINEL, "componentId": SENTINEL }));
+    let file = daemon.root().join("logs/components").join(format!("{SENTINEL}.log"));
+    std::fs::remove_file(&file).unwrap();
+    std::fs::create_dir(&file).unwrap();
+    daemon.ok("logs.append", log);
+    daemon.fails("io_error", "logs.rotate", json!({ "componentId": SENTINEL }));
+    daemon.ok("identity.putCocoon", json!({ "userId": SENTINEL, "data": "AAAA" }));
+    let cocoon = daemon.root().join("identity").join(SENTINEL).join("keys.cocoon");
+    std::fs::write(&cocoon, vec![0; 2 << 20]).unwrap();
+    daemon.fails("io_error", "identity.getCocoon", json!([SENTINEL]));
+    daemon.ok("identity.delete", json!([SENTINEL]));
     daemon.fails("method_not_found", &format!("{SENTINEL}.get"), json!([]));
     daemon.fails("validation_error", "blobs.put", json!({ "data": format!("{SENTINEL}!") }));
     // "zq7sentinela" is base64 as it stands.

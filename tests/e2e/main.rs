@@ -14,6 +14,7 @@ mod credentials;
 mod document;
 mod errors;
 mod example_root;
+mod files;
 mod http_blobs;
 mod lifecycle;
 mod protocol;

@@ -12,9 +12,12 @@ pub mod auth;
 pub mod batch;
 pub mod blobs;
 pub mod cache;
+pub mod component_data;
 pub mod components;
 pub mod error;
+pub mod identity;
 pub mod keys;
+pub mod logs;
 pub mod messages;
 pub mod method;
 pub mod openrpc;
@@ -44,6 +47,9 @@ pub const NAMESPACES: &[(&str, &[MethodSpec])] = &[
     (preferences::SUMMARY, preferences::METHODS),
     (messages::SUMMARY, messages::METHODS),
     (storage::SUMMARY, storage::METHODS),
+    (identity::SUMMARY, identity::METHODS),
+    (component_data::SUMMARY, component_data::METHODS),
+    (logs::SUMMARY, logs::METHODS),
     (blobs::SUMMARY, blobs::METHODS),
     (batch::SUMMARY, batch::METHODS),
     (vault::SUMMARY, vault::METHODS),

@@ -232,7 +232,15 @@ fn title_parts(schema: &mut Value) {
             }
             ("items" | "additionalProperties", part @ Value::Object(_)) => title_parts(part),
             ("anyOf" | "oneOf" | "allOf", Value::Array(parts)) => {
-                parts.iter_mut().for_each(title_parts);
+                for part in parts {
+                    // So does a word of an enumeration; and others may have the same word.
+                    if let Some(word) = part["const"].as_str().map(capitalized)
+                        && part.get("description").is_some()
+                    {
+                        set_title(part, &format!("{owner}{word}"));
+                    }
+                    title_parts(part);
+                }
             }
             _ => {}
         }

@@ -1,7 +1,7 @@
 //! The clocks, handed in so that tests can set them: the wall clock, which may be set by anyone, and one
 //! that only runs.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Tells the time. Order is never decided by it.
 pub trait Clock: Send + Sync + 'static {
@@ -11,6 +11,11 @@ pub trait Clock: Send + Sync + 'static {
     /// Milliseconds since some moment, the boot on Linux: they never go back and never jump, and stand
     /// still while the machine sleeps.
     fn monotonic_ms(&self) -> u64;
+
+    /// Unix milliseconds in UTC.
+    fn now_ms(&self) -> i64 {
+        self.now().saturating_mul(1000)
+    }
 }
 
 /// The clocks of the system.
@@ -19,12 +24,11 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> i64 {
-        // A clock set before 1970 gives 0, which is wrong by less than it is itself.
-        SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .ok()
-            .and_then(|since| i64::try_from(since.as_secs()).ok())
-            .unwrap_or(0)
+        since_1970(|since| since.as_secs().into())
+    }
+
+    fn now_ms(&self) -> i64 {
+        since_1970(|since| since.as_millis())
     }
 
     fn monotonic_ms(&self) -> u64 {
@@ -93,4 +97,10 @@ impl JumpWatch {
         *self = Self { trusted: Some(look), jumped_to: None };
         None
     }
+}
+
+fn since_1970(count: impl FnOnce(Duration) -> u128) -> i64 {
+    // A clock set before 1970 gives 0, which is wrong by less than it is itself.
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(count(since)).unwrap_or(0)
 }

@@ -29,6 +29,8 @@ pub enum Cause {
     ValueDamaged,
     /// The wall clock jumped: what has expired is not deleted until it can be trusted again.
     ClockJumped,
+    /// Logs of components can't be written.
+    LogsIo,
     /// A socket that is bound to a component could not be opened.
     Sockets,
     /// What the last run left was cleaned up at start; nothing is wrong.
@@ -46,6 +48,7 @@ impl Cause {
             | Cause::ClockJumped
             | Cause::WalOverLimit => "database",
             Cause::BlobsFull | Cause::BlobsIo | Cause::BlobDamaged | Cause::Recovered => "blobs",
+            Cause::LogsIo => "logs",
             Cause::Sockets => "sockets",
         }
     }

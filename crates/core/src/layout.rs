@@ -6,6 +6,9 @@
 //!   osnova.db[-wal|-shm] opened by SQLite alone
 //!   blobs/<sha256>.enc   one file a content
 //!   blobs/.tmp/          contents being written
+//!   identity/<user>/     keys.cocoon, the one before, and whose they are
+//!   components/<id>/     v<major>.<minor>/{config.json,data/}: the components' own to write
+//!   logs/components/     <id>.log, and rotated <id>.log.<n>.zst
 //!   run/                 sockets and the owner's token (the server's)
 //! ```
 
@@ -56,6 +59,21 @@ impl Layout {
         self.blobs().join(format!("{hash}.enc"))
     }
 
+    /// The folder of the users' keys.
+    pub fn identity(&self) -> PathBuf {
+        self.root.join("identity")
+    }
+
+    /// The folder of the components' own files.
+    pub fn components(&self) -> PathBuf {
+        self.root.join("components")
+    }
+
+    /// The folder of the components' logs.
+    pub fn component_logs(&self) -> PathBuf {
+        self.root.join("logs").join("components")
+    }
+
     /// The folder of sockets and the owner's token.
     pub fn run(&self) -> PathBuf {
         self.root.join("run")
@@ -69,7 +87,15 @@ impl Layout {
         let failed = |why: String| OpenError::NotOurs { root: self.root.clone(), why };
         make_private_dir(&self.root).map_err(|error| failed(error.to_string()))?;
         check_ours(&self.root).map_err(failed)?;
-        for folder in [self.blobs(), self.blobs_tmp(), self.run()] {
+        let folders = [
+            self.blobs(),
+            self.blobs_tmp(),
+            self.identity(),
+            self.components(),
+            self.component_logs(),
+            self.run(),
+        ];
+        for folder in folders {
             let why = |why: String| failed(format!("{}: {why}", folder.display()));
             make_private_dir(&folder).map_err(|error| why(error.to_string()))?;
             check_ours(&folder).map_err(why)?;

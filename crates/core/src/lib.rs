@@ -7,14 +7,19 @@
 pub mod blob;
 pub mod caller;
 pub mod clock;
+pub mod component_data;
 pub mod db;
 pub mod error;
 pub mod health;
+pub mod identity;
 pub mod layout;
+pub mod logs;
+
 pub mod names;
 mod process;
 pub mod store;
 mod sweep;
+mod tree;
 pub mod vault;
 
 pub use caller::{Caller, Scopes};

@@ -1,6 +1,6 @@
 //! The store: a data root, opened.
 //!
-//! It joins the database, the blob files and the vault, and offers what needs more than one of them.
+//! It joins the database, the files of contents, users and components, and the vault, and offers what needs more than one of them.
 //! Record operations are plain functions over a transaction ([`crate::db`]); whoever serves calls
 //! hands them to [`Database::submit`] or [`Database::read`].
 
@@ -18,14 +18,16 @@ use osnova_storage_api::vault::VaultState;
 use osnova_storage_api::wire::UnsignedInteger;
 
 use crate::blob::{BlobLimits, BlobStore};
-use crate::caller::Caller;
 use crate::clock::{Clock, SystemClock};
+use crate::component_data::ComponentData;
 use crate::db::storage::{self, StorageLimits};
-use crate::db::{Database, DatabaseOptions, Environment, components, meta};
+use crate::db::{Database, DatabaseOptions, Environment, meta};
 use crate::error::{OpenError, Result, StoreError};
 use crate::health::Health;
+use crate::identity::Identity;
 use crate::layout::{Layout, sync_dir};
 use crate::sweep::Sweeper;
+use crate::logs::{LogLimits, Logs};
 use crate::vault::Vault;
 use crate::vault::keys::{KeySet, MasterKey};
 
@@ -40,6 +42,8 @@ pub struct StoreOptions {
     pub blobs: BlobLimits,
     /// The bounds of `storage`.
     pub storage: StorageLimits,
+    /// When logs of components are rotated, and how much of them is kept.
+    pub logs: LogLimits,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }
@@ -52,6 +56,7 @@ impl StoreOptions {
             database: DatabaseOptions::default(),
             blobs: BlobLimits::default(),
             storage: StorageLimits::default(),
+            logs: LogLimits::default(),
             clock: Arc::new(SystemClock),
         }
     }
@@ -61,6 +66,9 @@ impl StoreOptions {
 pub struct Store {
     db: Database,
     blobs: BlobStore,
+    identity: Identity,
+    component_data: ComponentData,
+    logs: Logs,
     vault: Vault,
     health: Health,
     sweeper: Sweeper,
@@ -96,11 +104,19 @@ impl Store {
         sync_dir(layout.root())?;
         let blobs = BlobStore::new(layout.clone(), options.blobs, health.clone());
         blobs.recover(&db)?;
+        let identity = Identity::open(&layout)?;
+        let component_data = ComponentData::open(&layout)?;
+        let interval = options.database.queue.flush_interval;
+        let clock = Arc::clone(&options.clock);
+        let logs = Logs::open(&layout, options.logs, interval, clock, health.clone())?;
         let initialized = db.read(|reader| meta::key_check(reader.connection()))?.is_some();
         Ok(Self {
             db,
             blobs,
             vault,
+            identity,
+            component_data,
+            logs,
             health,
             sweeper: Sweeper::default(),
             layout,
@@ -120,6 +136,21 @@ impl Store {
     /// The blob files.
     pub fn blobs(&self) -> &BlobStore {
         &self.blobs
+    }
+
+    /// The users' cocoons.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The components' own files.
+    pub fn component_data(&self) -> &ComponentData {
+        &self.component_data
+    }
+
+    /// The components' logs.
+    pub fn logs(&self) -> &Logs {
+        &self.logs
     }
 
     /// The keys.
@@ -188,6 +219,16 @@ impl Store {
         VaultState { locked: key_id.is_none(), initialized, key_id }
     }
 
+    /// Deletes the values of `storage` that have expired; says how many. To be called now and then: what
+    /// has expired is not shown before either. Nothing is deleted while the wall clock has jumped, which
+    /// the status then says.
+    ///
+    /// # Errors
+    /// Where the database can't be read or written.
+    pub fn sweep(&self) -> Result<usize> {
+        self.sweeper.sweep(&self.db, self.clock.as_ref(), &self.health)
+    }
+
     /// How the store is, part by part.
     pub fn status(&self, version: &str) -> Status {
         let causes = self.health.causes();
@@ -207,6 +248,7 @@ impl Store {
             service("database", None),
             service("blobs", None),
             service("vault", Some(vault.to_owned())),
+            service("logs", None),
             service("sockets", None),
         ];
         let worst = services.iter().map(|service| service.status).max_by_key(|level| rank(*level));
@@ -227,6 +269,7 @@ impl Store {
     /// Finishes the writes that wait, flushes what was deferred, empties the WAL. Later writes are
     /// `unavailable`.
     pub fn close(&self) {
+        self.logs.close();
         self.db.close();
         self.vault.lock();
     }

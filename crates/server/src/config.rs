@@ -15,6 +15,7 @@ use osnova_storage_core::StoreOptions;
 use osnova_storage_core::blob::BlobLimits;
 use osnova_storage_core::db::storage::StorageLimits;
 use osnova_storage_core::db::{DatabaseOptions, QueueLimits};
+use osnova_storage_core::logs::LogLimits;
 use serde::Deserialize;
 
 /// The storage daemon of Osnova.
@@ -97,6 +98,7 @@ struct File {
     database: DatabaseSection,
     blobs: BlobsSection,
     storage: StorageSection,
+    logs: LogsSection,
     limits: LimitsSection,
 }
 
@@ -128,6 +130,26 @@ struct BlobsSection {
     limit_bytes: Option<u64>,
     component_limit_bytes: Option<u64>,
     disk_reserve_bytes: Option<u64>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct LogsSection {
+    rotate_bytes: Option<u64>,
+    rotate_age_hours: Option<u64>,
+    keep_files: Option<usize>,
+}
+
+impl LogsSection {
+    fn limits(&self) -> LogLimits {
+        let default = LogLimits::default();
+        let age = |hours: u64| Duration::from_secs(hours.saturating_mul(3600));
+        LogLimits {
+            rotate_bytes: self.rotate_bytes.unwrap_or(default.rotate_bytes),
+            rotate_age: self.rotate_age_hours.map_or(default.rotate_age, age),
+            keep_files: self.keep_files.unwrap_or(default.keep_files),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -345,6 +367,7 @@ impl Config {
                     Some(bytes).filter(|bytes| *bytes > 0)
                 }),
         };
+        store.logs = file.logs.limits();
         let asked = &file.limits;
         let millis = |asked: Option<u64>, default| asked.map_or(default, Duration::from_millis);
         let limits = Limits {
@@ -377,7 +400,7 @@ impl Config {
         if sweep_interval.is_zero() {
             return Err(ConfigError("storage.sweep_interval_ms must be at least 1".to_owned()));
         }
-        check_limits(&store.database, &limits)?;
+        check_limits(&store, &limits)?;
         Ok(Self {
             store,
             listen,
@@ -431,7 +454,7 @@ fn check_endpoints(listen: &[Endpoint], remote: bool) -> Result<(), ConfigError>
 }
 
 /// Refuses limits that no call could ever keep to.
-fn check_limits(database: &DatabaseOptions, limits: &Limits) -> Result<(), ConfigError> {
+fn check_limits(store: &StoreOptions, limits: &Limits) -> Result<(), ConfigError> {
     let least = [
         (limits.connections, "limits.connections must be at least 1"),
         (limits.calls, "limits.calls must be at least 1"),
@@ -450,7 +473,11 @@ fn check_limits(database: &DatabaseOptions, limits: &Limits) -> Result<(), Confi
         *why
     } else if let Some((_, why)) = timeouts.iter().find(|(timeout, _)| timeout.is_zero()) {
         *why
-    } else if database.limit_bytes.is_some_and(|bytes| bytes < MIN_DATABASE_BYTES) {
+    } else if store.logs.rotate_bytes == 0 || store.logs.rotate_age.is_zero() {
+        "logs.rotate_bytes and logs.rotate_age_hours must be at least 1"
+    } else if store.logs.keep_files == 0 {
+        "logs.keep_files must be at least 1"
+    } else if store.database.limit_bytes.is_some_and(|bytes| bytes < MIN_DATABASE_BYTES) {
         "database.limit_bytes must be 0, or at least 1048576"
     } else {
         return Ok(());
@@ -537,8 +564,8 @@ mod tests {
         assert_eq!(configured.shutdown_grace, default.shutdown_grace);
         let told = |config: &Config| {
             let Config { store, log, sweep_interval, .. } = config;
-            let StoreOptions { database, blobs, storage, .. } = store;
-            format!("{database:?} {blobs:?} {storage:?} {sweep_interval:?} {log}")
+            let StoreOptions { database, blobs, storage, logs, .. } = store;
+            format!("{database:?} {blobs:?} {storage:?} {logs:?} {sweep_interval:?} {log}")
         };
         assert_eq!(told(&configured), told(&default));
     }

@@ -143,10 +143,22 @@ fn the_blob(things: &Things) -> Value {
 
 /// Every method of the contract, and every route.
 pub(super) fn table() -> Vec<Row> {
-    [components(), preferences(), storage(), blobs(), vault(), auth(), daemon(), routes()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        components(),
+        preferences(),
+        storage(),
+        identity(),
+        component_data(),
+        logs(),
+        blobs(),
+        vault(),
+        auth(),
+        daemon(),
+        routes(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn components() -> Vec<Row> {
@@ -235,6 +247,111 @@ fn storage() -> Vec<Row> {
             NotFound,
         ),
         own("storage.delete", write, of_a, Shows(|_| json!({ "deleted": true })), NotFound),
+    ]
+}
+
+fn identity() -> Vec<Row> {
+    let (read, write) = ("identity:read", "identity:write");
+    vec![
+        owner(
+            "identity.putCocoon",
+            write,
+            |_| json!({ "userId": "alice", "data": BASE64_STANDARD.encode(FRESH) }),
+        ),
+        owner("identity.getCocoon", read, |_| json!({ "userId": "alice" })),
+        owner("identity.restorePrevious", write, |_| json!({ "userId": "bob" })),
+        owner("identity.list", read, nothing),
+        owner("identity.delete", write, |_| json!({ "userId": "alice" })),
+    ]
+}
+
+fn component_data() -> Vec<Row> {
+    use Answer::{NotFound, Shows};
+    let (read, write) = ("componentData:read", "componentData:write");
+    let present = |things: &Things| json!({ "version": "1.2", "componentId": things.component });
+    vec![
+        own(
+            "componentData.prepare",
+            write,
+            |things| json!({ "version": "1.3.7", "componentId": things.component }),
+            Shows(|_| json!({ "version": "1.3", "created": true })),
+            NotFound,
+        ),
+        own(
+            "componentData.getConfig",
+            read,
+            present,
+            Shows(|_| json!({ "config": { "place": "Berlin" } })),
+            NotFound,
+        ),
+        own(
+            "componentData.setConfig",
+            write,
+            |things| {
+                let config = json!({ "place": "unspoken place" });
+                json!({ "version": "1.2", "config": config, "componentId": things.component })
+            },
+            Shows(|_| json!({ "config": { "place": "unspoken place" } })),
+            NotFound,
+        ),
+        own(
+            "componentData.list",
+            read,
+            |things| json!({ "componentId": things.component }),
+            Shows(|_| json!({ "items": [{ "version": "1.2" }] })),
+            NotFound,
+        ),
+        own(
+            "componentData.usage",
+            read,
+            |things| json!({ "componentId": things.component }),
+            Shows(|_| json!({ "files": 1, "skipped": 0 })),
+            NotFound,
+        ),
+        own(
+            "componentData.migrate",
+            write,
+            |things| {
+                let (from, to) = ("1.2", "2.0");
+                json!({ "fromVersion": from, "toVersion": to, "componentId": things.component })
+            },
+            Shows(|_| json!({ "version": "2.0", "files": 1 })),
+            NotFound,
+        ),
+        own(
+            "componentData.remove",
+            write,
+            present,
+            Shows(|_| json!({ "deleted": true })),
+            NotFound,
+        ),
+    ]
+}
+
+fn logs() -> Vec<Row> {
+    use Answer::{NotFound, Shows};
+    let (read, write) = ("logs:read", "logs:write");
+    let whose = |things: &Things| json!({ "componentId": things.component });
+    vec![
+        own(
+            "logs.append",
+            write,
+            |things| {
+                let entry = json!({ "level": "warn", "message": "unspoken message" });
+                json!({ "entries": [entry], "componentId": things.component })
+            },
+            Shows(|_| json!({ "accepted": true })),
+            NotFound,
+        ),
+        own("logs.tail", read, whose, Answer::Ok, NotFound),
+        own(
+            "logs.query",
+            read,
+            |things| json!({ "text": "started", "componentId": things.component }),
+            Shows(|_| json!({ "items": [{ "message": "started", "level": "info" }] })),
+            NotFound,
+        ),
+        own("logs.rotate", write, whose, Answer::Ok, NotFound),
     ]
 }
 

@@ -68,7 +68,7 @@ impl World {
         let of_a = Way::with(Door::Tcp, &all_of_a)
             .http(&daemon, "PUT", "/blobs", "", CONTENT_OF_A.as_bytes())
             .json();
-        let things = |blob: &Value, token: &str, component: &'static str| Things {
+        let things = |blob: &Value, component: &'static str, token: &str| Things {
             blob: blob.as_str().unwrap().to_owned(),
             token_id: id_of(token).to_owned(),
             component,
@@ -79,9 +79,9 @@ impl World {
             socket: open_socket(&daemon, json!({ "componentId": A })),
             bare_socket: open_socket(&daemon, bare),
             socket_of_b: open_socket(&daemon, json!({ "componentId": B })),
-            of_a: things(&of_a["hash"], &spare, A),
-            of_owner: things(&json!(HELLO), &spare, example_root::RADIO),
-            absent: things(&json!("0".repeat(64)), &spare, NOBODY),
+            of_a: things(&of_a["hash"], A, &spare),
+            of_owner: things(&json!(HELLO), example_root::RADIO, &spare),
+            absent: things(&json!("0".repeat(64)), NOBODY, &spare),
             weather: daemon.ok("components.get", json!([A])),
             daemon,
             all_of_a,
@@ -166,6 +166,7 @@ impl World {
         for (method, params) in calls {
             self.daemon.ok(method, params);
         }
+        example_root::put_files(&self.daemon);
         let put = Way::with(Door::Tcp, &self.all_of_a);
         put.http(&self.daemon, "PUT", "/blobs", "", CONTENT_OF_A.as_bytes());
     }

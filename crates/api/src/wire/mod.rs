@@ -7,6 +7,7 @@
 
 mod answers;
 mod binary;
+mod data_version;
 mod json_text;
 mod object;
 mod scalars;
@@ -14,12 +15,13 @@ mod scope;
 
 pub use answers::{Accepted, Deleted};
 pub use binary::{Base64Data, BlobHash, HexError};
+pub use data_version::DataVersion;
 pub use json_text::JsonText;
 pub use object::{FieldErrors, ParamsError, Path, RawObject, Wire, WireObject, camel_case};
 pub(crate) use object::{wire_enum, wire_name, wire_object};
 pub use scalars::{
     Address, Amount, ApplicationId, ComponentId, ConfigKey, Cursor, DerivationIndex, Limit,
     MessageId, Name, PreferenceKey, ProcessId, PublicKey, RequestId, Revision, Role, SearchText,
-    Secret, SocketPath, StorageKey, Text, Timestamp, Token, TokenId, TransactionHash, TtlSeconds, UnsignedInteger,
+    Secret, SocketPath, StorageKey, Text, Timestamp, TimestampMs, Token, TokenId, TransactionHash, TtlSeconds, UnsignedInteger, UserId,
 };
 pub use scope::Scope;

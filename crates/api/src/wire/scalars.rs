@@ -125,6 +125,10 @@ text_type! {
     pub struct ComponentId, 1..=256, |c| !c.is_control(), "printable characters"
 }
 text_type! {
+    /// A user's id: 1 to 256 printable characters.
+    pub struct UserId, 1..=256, |c| !c.is_control(), "printable characters"
+}
+text_type! {
     /// A name, version, author or the like: 1 to 256 printable characters.
     pub struct Name, 1..=256, |c| !c.is_control(), "printable characters"
 }
@@ -233,6 +237,10 @@ macro_rules! integer_type {
 integer_type! {
     /// A point in time: Unix seconds in UTC, for display only.
     pub struct Timestamp(i64), -MAX_SAFE_INTEGER, MAX_SAFE_INTEGER
+}
+integer_type! {
+    /// A point in time: Unix milliseconds in UTC, for display only.
+    pub struct TimestampMs(i64), -MAX_SAFE_INTEGER, MAX_SAFE_INTEGER
 }
 integer_type! {
     /// A record's revision: the position of its last change in the change feed; as `ifRevision`, 0 means "must not exist".

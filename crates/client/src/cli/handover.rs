@@ -33,7 +33,7 @@ impl<'a> Handover<'a> {
     /// Hands the token over; the answer it came in where JSON was asked for. Says where it is.
     pub(super) fn give(self, token: &Token, answer: &RawValue) -> Result<Option<PathBuf>, Failure> {
         if let Some(file) = self.file {
-            return file.finish(token.expose()).map(Some);
+            return file.finish(format!("{}\n", token.expose()).as_bytes()).map(Some);
         }
         let printed = match self.output.is_json() {
             true => self.output.raw(answer),
@@ -48,24 +48,23 @@ impl<'a> Handover<'a> {
     }
 }
 
-/// A file that is gone again unless a token stands in it.
-struct NewFile {
+/// A new file that only its owner can read, and that is gone again unless its content stands in it.
+pub(super) struct NewFile {
     file: File,
     path: PathBuf,
     finished: bool,
 }
 
 impl NewFile {
-    fn create(path: PathBuf) -> Result<Self, Failure> {
+    /// Makes it, where nothing of its name is there.
+    pub(super) fn create(path: PathBuf) -> Result<Self, Failure> {
         let file = open(&path).map_err(|error| Failure::file(&path, &error))?;
         Ok(Self { file, path, finished: false })
     }
 
-    fn finish(mut self, token: &str) -> Result<PathBuf, Failure> {
-        let written = self
-            .file
-            .write_all(format!("{token}\n").as_bytes())
-            .and_then(|()| self.file.sync_all());
+    /// Writes the content, and keeps the file.
+    pub(super) fn finish(mut self, content: &[u8]) -> Result<PathBuf, Failure> {
+        let written = self.file.write_all(content).and_then(|()| self.file.sync_all());
         written.map_err(|error| Failure::file(&self.path, &error))?;
         self.finished = true;
         Ok(self.path.clone())

@@ -1,4 +1,4 @@
-//! Texts that a command reads, bounded.
+//! What a command reads, bounded.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::failure::Failure;
 
-/// Where a text comes from.
+/// Where an input comes from.
 pub(super) enum Source {
     /// Standard input.
     Standard,
@@ -14,30 +14,48 @@ pub(super) enum Source {
     File(PathBuf),
 }
 
-/// Reads a text of at most so many bytes, on a thread of its own: Ctrl-C ends the program meanwhile.
+impl Source {
+    /// A file, or standard input where it is `-`.
+    pub(super) fn of(path: PathBuf) -> Self {
+        if path.as_os_str() == "-" { Source::Standard } else { Source::File(path) }
+    }
+
+    fn name(&self) -> String {
+        match self {
+            Source::Standard => "standard input".to_owned(),
+            Source::File(path) => path.display().to_string(),
+        }
+    }
+}
+
+/// Reads a text of at most so many bytes.
 pub(super) async fn read_text(source: Source, max_bytes: u64) -> Result<String, Failure> {
-    let name = match &source {
-        Source::Standard => "standard input".to_owned(),
-        Source::File(path) => path.display().to_string(),
-    };
+    let name = source.name();
+    let bytes = read_bytes(source, max_bytes).await?;
+    String::from_utf8(bytes).map_err(|_| Failure::usage(format!("{name} is not UTF-8 text")))
+}
+
+/// Reads at most so many bytes, on a thread of its own: Ctrl-C ends the program meanwhile.
+pub(super) async fn read_bytes(source: Source, max_bytes: u64) -> Result<Vec<u8>, Failure> {
+    let name = source.name();
     let read = tokio::task::spawn_blocking(move || read_up_to(&source, max_bytes)).await;
-    match read.map_err(io::Error::other).and_then(|text| text) {
-        Ok(text) if text.len() as u64 > max_bytes => {
+    match read.map_err(io::Error::other).and_then(|bytes| bytes) {
+        Ok(bytes) if bytes.len() as u64 > max_bytes => {
             Err(Failure::usage(format!("{name} holds more than {max_bytes} bytes")))
         }
-        Ok(text) => Ok(text),
+        Ok(bytes) => Ok(bytes),
         Err(error) => Err(Failure::usage(format!("{name}: {error}"))),
     }
 }
 
 /// One byte more than allowed tells that there is more.
-fn read_up_to(source: &Source, max_bytes: u64) -> io::Result<String> {
-    let mut text = String::new();
+fn read_up_to(source: &Source, max_bytes: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
     match source {
-        Source::Standard => io::stdin().lock().take(max_bytes + 1).read_to_string(&mut text)?,
-        Source::File(path) => File::open(path)?.take(max_bytes + 1).read_to_string(&mut text)?,
+        Source::Standard => io::stdin().lock().take(max_bytes + 1).read_to_end(&mut bytes)?,
+        Source::File(path) => File::open(path)?.take(max_bytes + 1).read_to_end(&mut bytes)?,
     };
-    Ok(text)
+    Ok(bytes)
 }
 
 /// The first line of a file, without the white space around it; the rest is not looked at.

@@ -4,6 +4,8 @@ mod arguments;
 mod ask;
 mod blob;
 mod call;
+mod cocoon;
+mod data;
 mod dependencies;
 mod failure;
 mod format;
@@ -11,6 +13,7 @@ mod handover;
 mod indent;
 mod input;
 mod kv;
+mod logs;
 mod moment;
 mod output;
 mod paging;
@@ -82,6 +85,9 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         Command::Set(what) => records::set(&session, what).await,
         Command::Rm(what) => records::remove(&session, what).await,
         Command::Deps(what) => dependencies::run(&session, what).await,
+        Command::Logs(command) => logs::run(&session, command).await,
+        Command::Data(command) => data::run(&session, command).await,
+        Command::Cocoon(command) => cocoon::run(&session, command).await,
         Command::Unlock { file } => secret::unlock(&session, file.as_deref()).await,
         Command::Lock => secret::lock(&session).await,
         Command::Methods { .. } | Command::Completions { .. } => Ok(()),

@@ -21,7 +21,7 @@ mod keyset;
 pub mod messages;
 pub(crate) mod meta;
 pub mod migrations;
-mod page;
+pub(crate) mod page;
 pub mod preferences;
 mod queue;
 pub mod registry;

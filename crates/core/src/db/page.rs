@@ -15,7 +15,7 @@ use crate::error::{Result, StoreError};
 
 const CURSOR_VERSION: u8 = 1;
 /// A page ends at half the limit of a response (16 MiB), so that its answer always fits.
-const PAGE_BYTES: usize = 8 << 20;
+pub(crate) const PAGE_BYTES: usize = 8 << 20;
 
 /// A control character of one byte takes six in JSON (`\\u0001`), and a text may hold nothing else.
 pub(crate) const ESCAPED: usize = 6;
@@ -82,6 +82,20 @@ impl Query {
         Ok(Some(position.k))
     }
 
+    /// The cursor of what comes after a key.
+    pub(crate) fn cursor<K: Serialize>(&self, key: K) -> Result<Cursor> {
+        let position = Position { v: CURSOR_VERSION, f: self.fingerprint.clone(), k: key };
+        let text = serde_json::to_vec(&position)
+            .map_err(|error| StoreError::Internal(format!("cursor: {error}")))?;
+        Cursor::try_from(URL_SAFE_NO_PAD.encode(text))
+            .map_err(|why| StoreError::Internal(format!("cursor {why}")))
+    }
+
+    /// How many items a page may hold.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// How many rows to ask for: one more than the page holds tells whether there is another.
     pub(crate) fn rows(&self) -> u32 {
         // The limit is at most 1000.
@@ -132,14 +146,7 @@ impl<T, K: Serialize> Page<'_, T, K> {
     /// The items, and the cursor of the next page where there is one.
     pub(crate) fn finish(self) -> Result<(Vec<T>, Option<Cursor>)> {
         let cursor = match self.last {
-            Some(key) if self.more => {
-                let position =
-                    Position { v: CURSOR_VERSION, f: self.query.fingerprint.clone(), k: key };
-                let text = serde_json::to_vec(&position)
-                    .map_err(|error| StoreError::Internal(format!("cursor: {error}")))?;
-                let cursor = Cursor::try_from(URL_SAFE_NO_PAD.encode(text));
-                Some(cursor.map_err(|why| StoreError::Internal(format!("cursor {why}")))?)
-            }
+            Some(key) if self.more => Some(self.query.cursor(key)?),
             _ => None,
         };
         Ok((self.items, cursor))

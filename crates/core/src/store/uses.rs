@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use osnova_storage_api::cache::{CacheEntry, CacheStats, GetParams};
 use osnova_storage_api::components::TouchParams;
 use osnova_storage_api::keys::TouchParams as TouchKeyParams;
-use osnova_storage_api::registry::HeartbeatParams;
+use osnova_storage_api::registry::{HeartbeatParams, ReapParams, Reaped};
 use osnova_storage_api::wire::{Accepted, Timestamp};
 use osnova_storage_api::{ApiError, ErrorCode};
 
@@ -14,6 +14,9 @@ use crate::caller::Caller;
 use crate::db::deferred::{Heartbeat, Touch};
 use crate::db::{cache, components, keys, registry};
 use crate::error::{Result, StoreError};
+
+/// About how many bytes reaping writes.
+const REAP_WEIGHT: usize = 4096;
 
 /// How often the cache had what was asked for, since the start.
 #[derive(Debug, Default)]
@@ -62,6 +65,17 @@ impl Store {
         let beat = Heartbeat { at: self.clock.now(), monotonic_ms: self.clock.monotonic_ms() };
         self.db.defer(|pending| &mut pending.heartbeats, id.as_str(), |_| beat)?;
         Ok(Accepted::YES)
+    }
+
+    /// Marks as ended what is not there any more.
+    ///
+    /// # Errors
+    /// Where the database can't be read or written.
+    pub fn reap(&self, caller: &Caller, params: &ReapParams) -> Result<Reaped> {
+        // What decides by heartbeats that may still wait to be written; a group has them at its head.
+        self.db.flush_deferred()?;
+        let (by, asked) = (caller.clone(), params.clone());
+        self.db.write(REAP_WEIGHT, move |tx| registry::reap(tx, &by, &asked))
     }
 
     /// Reads an entry of the cache, and notes the access (deferred).

@@ -1,5 +1,6 @@
 //! Open files: how many the process may have, and how many connections that allows for.
 
+use osnova_storage_core::component_data::MAX_OPEN_FILES;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::Config;
@@ -63,6 +64,7 @@ impl Share {
         self.readers
             .saturating_mul(FILES_PER_READER)
             .saturating_add(self.streams.saturating_mul(FILES_PER_STREAM))
+            .saturating_add(MAX_OPEN_FILES)
             .saturating_add(OTHER_FILES)
     }
 
@@ -87,7 +89,7 @@ mod tests {
         assert_eq!(share(u64::MAX).places(), 1024);
         assert_eq!(share(share(0).needed()).places(), 1024);
         let small = share(1024);
-        assert_eq!(small.places(), 273);
+        assert_eq!(small.places(), 185);
         assert!(small.places() * 3 + small.without_connections() <= 1024);
         assert_eq!(share(0).places(), LEAST_PLACES);
         let few = Share { connections: 1, ..share(0) };

@@ -1,16 +1,26 @@
 //! The methods that are served: one file a namespace, each a list of which operation of the core
 //! serves which method of the contract.
 
+mod application_config;
+mod applications;
 mod auth;
 mod batch;
 mod blobs;
+mod cache;
+mod component_data;
 mod components;
+mod identity;
+mod keys;
+mod logs;
+mod messages;
 mod preferences;
+mod registry;
 mod rpc;
 mod schema;
 mod status;
 mod storage;
 mod system;
+mod transactions;
 mod vault;
 
 use crate::rpc::Registry;
@@ -22,8 +32,18 @@ use crate::rpc::Registry;
 pub(crate) fn registry() -> Result<Registry, String> {
     let mut registry = Registry::default();
     components::register(&mut registry);
+    applications::register(&mut registry);
+    application_config::register(&mut registry);
+    registry::register(&mut registry);
+    keys::register(&mut registry);
+    transactions::register(&mut registry);
+    cache::register(&mut registry);
     preferences::register(&mut registry);
+    messages::register(&mut registry);
     storage::register(&mut registry);
+    identity::register(&mut registry);
+    component_data::register(&mut registry);
+    logs::register(&mut registry);
     blobs::register(&mut registry);
     batch::register(&mut registry);
     vault::register(&mut registry);

@@ -2,6 +2,9 @@
 
 mod access;
 mod kv;
+mod cocoon;
+mod data;
+mod logs;
 
 use std::path::PathBuf;
 
@@ -15,6 +18,9 @@ use osnova_storage_client::api::{all_methods, wire};
 
 pub(super) use access::{Lifetime, SocketCommand, TokenCommand};
 pub(super) use kv::KvCommand;
+pub(super) use cocoon::CocoonCommand;
+pub(super) use data::DataCommand;
+pub(super) use logs::{LogsCommand, SearchArguments};
 
 use super::failure::Failure;
 use super::output::Output;
@@ -97,6 +103,15 @@ pub(super) enum Command {
     Rm(RemoveWhat),
     /// Show what a component needs, or what needs it.
     Deps(DepsArguments),
+    /// Logs of components: read, follow, search.
+    #[command(subcommand)]
+    Logs(LogsCommand),
+    /// Files of components: a folder for each version.
+    #[command(subcommand)]
+    Data(DataCommand),
+    /// Cocoons: the sealed keys of users.
+    #[command(subcommand)]
+    Cocoon(CocoonCommand),
     /// Load the master key; the phrase is asked for on the terminal.
     Unlock {
         /// Read the phrase, or 64 hexadecimal digits, from a file; - for standard input.

@@ -1,0 +1,357 @@
+//! Folders that others may write into, walked without being led astray.
+//!
+//! A component writes into its own tree while the daemon counts, copies or removes it. So a name there
+//! may be a link to anywhere, a FIFO that would hang whoever opens it, a device, a mount, a folder
+//! nested thousands deep, or another thing by the time it is opened. A [`Folder`] is an open descriptor:
+//! every step goes from it by one name, never by a path, never through a link (`O_NOFOLLOW`), never
+//! waiting (`O_NONBLOCK`), and what was opened is looked at again before it is used. Only regular files
+//! and folders of the same file system are taken; the rest is counted and left alone.
+//!
+//! Errors name what was being done, never the names found: those are a user's or a component's.
+
+mod copy;
+mod remove;
+mod walk;
+mod yard;
+
+use std::ffi::{CStr, CString};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
+
+use crate::error::{Result, StoreError};
+
+pub(crate) use copy::copy;
+pub(crate) use remove::remove;
+pub(crate) use walk::{Bounds, Usage, usage};
+pub(crate) use yard::{YARD, Yard};
+
+/// Of every file and folder that is made: for this user alone.
+const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
+const FOLDER_MODE: Mode = Mode::RWXU;
+const OPEN_FOLDER: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::CLOEXEC);
+const OPEN_FILE: OFlags =
+    OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
+
+/// An open folder; of what else holds its descriptor, where that is borrowed.
+#[derive(Debug)]
+pub(crate) struct Folder<Fd: AsFd = OwnedFd> {
+    fd: Fd,
+    /// What it is to the daemon, for errors.
+    what: &'static str,
+}
+
+/// What stands under a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Nothing.
+    Absent,
+    /// A regular file.
+    File,
+    /// A folder.
+    Folder,
+    /// Anything else: a link, a FIFO, a socket, a device.
+    Other,
+}
+
+impl Kind {
+    fn of(stat: &Stat) -> Self {
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => Kind::File,
+            FileType::Directory => Kind::Folder,
+            _ => Kind::Other,
+        }
+    }
+}
+
+impl Folder {
+    /// Opens a folder of the daemon's own by its path, making it where it is missing.
+    pub(crate) fn open_own(path: &Path, what: &'static str) -> Result<Self> {
+        crate::layout::make_private_dir(path)
+            .map_err(|source| StoreError::io(what, path, source))?;
+        let fd = rustix::fs::open(path, OPEN_FOLDER, Mode::empty());
+        let fd = fd.map_err(|errno| StoreError::io(what, path, errno.into()))?;
+        Ok(Self { fd, what })
+    }
+
+    /// The same folder, open once more.
+    pub(crate) fn try_clone(&self) -> Result<Self> {
+        let fd = self.fd.try_clone().map_err(|error| self.failed_io("opening a folder", error))?;
+        Ok(Self { fd, what: self.what })
+    }
+}
+
+impl<Fd: AsFd> Folder<Fd> {
+    fn failed(&self, doing: &str, errno: Errno) -> StoreError {
+        self.failed_io(doing, errno.into())
+    }
+
+    fn failed_io(&self, doing: &str, source: io::Error) -> StoreError {
+        failed(self.what, doing, source)
+    }
+
+    /// What stands under a name, without opening it.
+    pub(crate) fn kind(&self, name: impl rustix::path::Arg) -> Result<Kind> {
+        Ok(self.stat(name)?.as_ref().map_or(Kind::Absent, Kind::of))
+    }
+
+    fn stat(&self, name: impl rustix::path::Arg) -> Result<Option<Stat>> {
+        match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(stat)),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(self.failed("looking at a name", errno)),
+        }
+    }
+
+    fn own_stat(&self) -> Result<Stat> {
+        rustix::fs::fstat(&self.fd).map_err(|errno| self.failed("looking at a folder", errno))
+    }
+
+    /// When it was last changed, in Unix seconds.
+    pub(crate) fn modified(&self) -> Result<i64> {
+        Ok(self.own_stat()?.st_mtime)
+    }
+
+    /// Opens the folder of this name; `None` where there is nothing, or something else.
+    pub(crate) fn child(&self, name: impl rustix::path::Arg) -> Result<Option<Folder>> {
+        match rustix::fs::openat(&self.fd, name, OPEN_FOLDER, Mode::empty()) {
+            Ok(fd) => Ok(Some(Folder { fd, what: self.what })),
+            // A link gives one of the last two, by the system.
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
+            Err(errno) => Err(self.failed("opening a folder", errno)),
+        }
+    }
+
+    /// Makes the folder of this name where it is missing, and opens it. Its name is not synced.
+    pub(crate) fn make_child(&self, name: impl rustix::path::Arg + Copy) -> Result<Folder> {
+        match rustix::fs::mkdirat(&self.fd, name, FOLDER_MODE) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(self.failed("making a folder", errno)),
+        }
+        self.child(name)?.ok_or_else(|| self.failed("opening a folder that is none", Errno::NOTDIR))
+    }
+
+    /// Opens the regular file of this name to read it; `None` where there is nothing, or something else.
+    pub(crate) fn file(&self, name: impl rustix::path::Arg + Copy) -> Result<Option<File>> {
+        // Looked at before, for to open a device may do something; and after, for it may be another now.
+        if self.kind(name)? != Kind::File {
+            return Ok(None);
+        }
+        self.open_regular(name, OPEN_FILE)
+    }
+
+    fn open_regular(&self, name: impl rustix::path::Arg, flags: OFlags) -> Result<Option<File>> {
+        let fd = match rustix::fs::openat(&self.fd, name, flags, FILE_MODE) {
+            Ok(fd) => fd,
+            Err(Errno::NOENT | Errno::LOOP | Errno::NXIO | Errno::ISDIR) => return Ok(None),
+            Err(errno) => return Err(self.failed("opening a file", errno)),
+        };
+        let stat =
+            rustix::fs::fstat(&fd).map_err(|errno| self.failed("looking at a file", errno))?;
+        Ok((Kind::of(&stat) == Kind::File).then(|| File::from(fd)))
+    }
+
+    /// Opens the regular file of this name to append to it, making it where it is missing.
+    ///
+    /// # Errors
+    /// Where it can't be opened, or is no regular file.
+    pub(crate) fn append(&self, name: &str) -> Result<File> {
+        let flags =
+            OPEN_FILE.difference(OFlags::RDONLY) | OFlags::RDWR | OFlags::APPEND | OFlags::CREATE;
+        self.open_regular(name, flags)?
+            .ok_or_else(|| self.failed("opening a file that is none", Errno::INVAL))
+    }
+
+    /// The whole of a small regular file; `None` where there is none.
+    ///
+    /// # Errors
+    /// Where it can't be read, or is longer than `most` bytes.
+    pub(crate) fn read(&self, name: &str, most: usize) -> Result<Option<Vec<u8>>> {
+        let Some(file) = self.file(name)? else { return Ok(None) };
+        let mut bytes = Vec::new();
+        let read = file.take(most as u64 + 1).read_to_end(&mut bytes);
+        read.map_err(|error| self.failed_io("reading a file", error))?;
+        if bytes.len() > most {
+            return Err(self.failed("reading a file that is too long", Errno::FBIG));
+        }
+        Ok(Some(bytes))
+    }
+
+    /// When the regular file of this name was last changed, in Unix seconds, and its size.
+    pub(crate) fn file_times(&self, name: &str) -> Result<Option<(i64, u64)>> {
+        let stat = self.stat(name)?.filter(|stat| Kind::of(stat) == Kind::File);
+        Ok(stat.map(|stat| (stat.st_mtime, u64::try_from(stat.st_size).unwrap_or(0))))
+    }
+
+    /// Makes a file that must not be there yet.
+    fn create(&self, name: impl rustix::path::Arg) -> Result<File> {
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = rustix::fs::openat(&self.fd, name, flags, FILE_MODE);
+        fd.map(File::from).map_err(|errno| self.failed("making a file", errno))
+    }
+
+    /// Makes an empty file in the place of whatever but a folder stood under the name.
+    pub(crate) fn create_anew(&self, name: &str) -> Result<File> {
+        self.unlink(name)?;
+        self.create(name)
+    }
+
+    /// Makes a file with this content, on disk before it returns; whatever stood under the name, as a
+    /// crash may have left it, is removed first. The name itself is not synced.
+    pub(crate) fn write_new(&self, name: &str, content: &[u8]) -> Result<()> {
+        let mut file = self.create_anew(name)?;
+        let written = file.write_all(content).and_then(|()| file.sync_all());
+        written.map_err(|error| self.failed_io("writing a file", error))
+    }
+
+    /// Replaces a file by this content: whoever reads it, or a crash, finds the old one or the new one.
+    /// `beside` is the name it is written under before.
+    pub(crate) fn replace(&self, name: &str, beside: &str, content: &[u8]) -> Result<()> {
+        self.write_new(beside, content)?;
+        let replaced = rustix::fs::renameat(&self.fd, beside, &self.fd, name);
+        replaced.map_err(|errno| self.failed("renaming", errno))?;
+        self.sync()
+    }
+
+    /// Puts a file in the place of another or of nothing; false where a folder stands there.
+    pub(crate) fn rename_over_file(&self, name: &str, to: &Folder, new_name: &str) -> Result<bool> {
+        match rustix::fs::renameat(&self.fd, name, &to.fd, new_name) {
+            Ok(()) => Ok(true),
+            Err(Errno::ISDIR | Errno::NOTEMPTY | Errno::EXIST) => Ok(false),
+            Err(errno) => Err(self.failed("renaming", errno)),
+        }
+    }
+
+    /// Renames what is here to a name in another folder.
+    pub(crate) fn rename(&self, name: &str, to: &Folder, new_name: &str) -> Result<()> {
+        rustix::fs::renameat(&self.fd, name, &to.fd, new_name)
+            .map_err(|errno| self.failed("renaming", errno))
+    }
+
+    /// Puts a folder in the place of one that is empty or missing; false where it is not empty.
+    pub(crate) fn rename_over_empty(
+        &self,
+        name: &str,
+        to: &Folder,
+        new_name: &str,
+    ) -> Result<bool> {
+        match rustix::fs::renameat(&self.fd, name, &to.fd, new_name) {
+            Ok(()) => Ok(true),
+            Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOTDIR) => Ok(false),
+            Err(errno) => Err(self.failed("renaming", errno)),
+        }
+    }
+
+    /// Removes a name that is no folder; whether it was there.
+    pub(crate) fn unlink(&self, name: impl rustix::path::Arg) -> Result<bool> {
+        match rustix::fs::unlinkat(&self.fd, name, AtFlags::empty()) {
+            Ok(()) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(errno) => Err(self.failed("removing a name", errno)),
+        }
+    }
+
+    /// Removes an empty folder; false where it is not empty, or none.
+    pub(crate) fn remove_empty(&self, name: impl rustix::path::Arg) -> Result<bool> {
+        match rustix::fs::unlinkat(&self.fd, name, AtFlags::REMOVEDIR) {
+            Ok(()) | Err(Errno::NOENT) => Ok(true),
+            Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOTDIR) => Ok(false),
+            Err(errno) => Err(self.failed("removing a folder", errno)),
+        }
+    }
+
+    /// Writes the names in it to disk.
+    pub(crate) fn sync(&self) -> Result<()> {
+        rustix::fs::fsync(&self.fd).map_err(|errno| self.failed("syncing a folder", errno))
+    }
+
+    /// Its entries, in no order, read as the caller goes.
+    fn entries(&self) -> Result<Entries> {
+        let dir = Dir::read_from(self.fd.as_fd());
+        let dir = dir.map_err(|errno| self.failed("reading a folder", errno))?;
+        Ok(Entries { dir, what: self.what })
+    }
+
+    /// The names in it that are text, in no order.
+    ///
+    /// # Errors
+    /// `too_large` where there are more than `most`; where it can't be read.
+    pub(crate) fn names(&self, most: usize) -> Result<Vec<String>> {
+        let mut names = Vec::new();
+        for (count, name) in self.entries()?.enumerate() {
+            if count == most {
+                return Err(walk::too_large(format!("a folder has more than {most} entries")));
+            }
+            names.extend(name?.into_string());
+        }
+        Ok(names)
+    }
+
+    /// Whether nothing is in it.
+    pub(crate) fn is_empty(&self) -> Result<bool> {
+        Ok(self.entries()?.next().transpose()?.is_none())
+    }
+}
+
+/// The names in a folder, which stays open with them: one descriptor for both.
+struct Entries {
+    dir: Dir,
+    what: &'static str,
+}
+
+impl Entries {
+    /// Reads a folder.
+    fn of(folder: Folder) -> Result<Self> {
+        let what = folder.what;
+        let dir = Dir::new(folder.fd);
+        let dir = dir.map_err(|errno| failed(what, "reading a folder", errno.into()))?;
+        Ok(Self { dir, what })
+    }
+
+    /// The folder that is read.
+    fn folder(&self) -> Result<Folder<BorrowedFd<'_>>> {
+        let fd = self.dir.fd();
+        let fd = fd.map_err(|errno| failed(self.what, "reading a folder", errno.into()))?;
+        Ok(Folder { fd, what: self.what })
+    }
+}
+
+impl Iterator for Entries {
+    type Item = Result<CString>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            match self.dir.read()? {
+                Ok(entry) if is_dots(entry.file_name()) => {}
+                Ok(entry) => return Some(Ok(entry.file_name().to_owned())),
+                Err(errno) => {
+                    return Some(Err(failed(self.what, "reading a folder", errno.into())));
+                }
+            }
+        }
+    }
+}
+
+fn failed(what: &str, doing: &str, source: io::Error) -> StoreError {
+    let what = format!("{what}: {doing}");
+    if source.kind() == io::ErrorKind::StorageFull {
+        return StoreError::DiskFull(what);
+    }
+    StoreError::Io { what, source }
+}
+
+fn is_dots(name: &CStr) -> bool {
+    matches!(name.to_bytes(), b"." | b"..")
+}
+
+#[cfg(test)]
+mod tests;
