@@ -16,6 +16,9 @@ pub(crate) const HELLO: &str = "738e10c42fc3177b07bc6ea9c685e764abb4482c23296339
 /// A component that is not installed and stores a value all the same.
 pub(crate) const RADIO: &str = "org.example.radio";
 
+/// The public key, the transaction and the message that are another's than the weather's.
+pub(crate) const NAMED: &str = "of-radio";
+
 /// The params that store a place.
 pub(crate) fn place(key: &str, component: &str) -> Value {
     let value = json!({ "latitude": 52.5, "longitude": 13.4 });
@@ -42,6 +45,7 @@ pub(crate) fn daemon_with(document: &Document, options: &Options) -> Daemon {
     for component in ["org.example.weather", RADIO] {
         daemon.ok("storage.write", place("places/home", component));
     }
+    put_records(&daemon);
     put_files(&daemon);
     let started = json!({
         "level": "info", "message": "started", "timestampMs": 1_764_028_800_000_u64,
@@ -55,6 +59,104 @@ pub(crate) fn daemon_with(document: &Document, options: &Options) -> Daemon {
     });
     daemon.ok("auth.createToken", token);
     daemon
+}
+
+/// Stores an application with a setting, a component that starts, a key, a transaction, a cached page and
+/// a message, or puts them back as they were.
+pub(crate) fn put_records(daemon: &Daemon) {
+    let outdoors = "org.example.outdoors";
+    let application = json!({
+        "applicationId": outdoors, "name": "Outdoors", "version": "1.4.0",
+        "description": "Walks, weather and maps", "author": "Example Org",
+        "manifest": { "keywords": ["hiking", "maps"], "components": [
+            { "id": WEATHER, "name": "Weather", "kind": "backend", "version": "2.1.0" },
+        ] },
+        "installedAt": 1_764_028_800,
+    });
+    let sky = json!({
+        "componentId": "org.example.sky", "name": "Sky", "version": "0.9.0", "type": "backend",
+        "manifest": {}, "installedAt": 1_764_028_800,
+    });
+    let process = json!({
+        "version": "0.9.0", "pid": 4711, "endpoint": "unix:/run/user/1000/sky.sock",
+        "componentId": "org.example.sky",
+    });
+    let key = json!({
+        "publicKey": "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
+        "keyType": "ed25519", "derivationIndex": 0, "componentId": "org.example.sky",
+    });
+    let transaction = json!({
+        "txHash": "0x88df", "fromAddress": "0xa11ce", "toAddress": "0xb0b", "amount": "1.5",
+        "network": "arbitrum-one", "status": "pending", "timestamp": 1_764_028_800,
+    });
+    let page = json!({
+        "autonomiAddress": "ant://88df", "contentHash": "88df", "blobHash": HELLO,
+        "dataType": "chunk",
+    });
+    let message = json!({
+        "messageId": "m-1", "channel": "weather of all", "sender": "alice",
+        "timestamp": 1_764_028_800, "body": "Rain before noon, says the old barometer",
+    });
+    for (method, params) in [
+        ("applications.delete", json!({ "applicationId": "org.example.unspoken" })),
+        ("applications.put", json!({ "application": application })),
+        (
+            "applicationConfig.delete",
+            json!({ "applicationId": outdoors, "key": "unspoken.key" }),
+        ),
+        (
+            "applicationConfig.set",
+            json!({ "applicationId": outdoors, "key": "units", "value": "km" }),
+        ),
+        ("components.put", json!({ "component": sky })),
+        ("registry.remove", json!({ "componentId": "org.example.sky" })),
+        ("registry.register", process),
+        ("keys.register", key),
+        ("cache.remove", json!({ "autonomiAddress": "ant://unspoken" })),
+        ("cache.put", json!({ "entry": page })),
+        ("messages.put", json!({ "message": message })),
+    ] {
+        daemon.ok(method, params);
+    }
+    if daemon.call("transactions.get", json!(["0x88df"])).is_err() {
+        daemon.ok("transactions.put", json!({ "transaction": transaction }));
+    }
+    put_records_of(daemon, RADIO, NAMED, "radio");
+}
+
+/// Stores a key, a transaction and a message of a component, and where it is installed a process, or puts
+/// them back as they were. What was made of a fresh name is deleted.
+pub(crate) fn put_records_of(daemon: &Daemon, component: &str, name: &str, channel: &str) {
+    let key = json!({
+        "publicKey": name, "keyType": "ed25519", "derivationIndex": 0, "componentId": component,
+    });
+    let transaction = json!({
+        "txHash": name, "fromAddress": "a", "toAddress": "b", "amount": "0.50", "network": "n",
+        "status": "pending", "timestamp": 1_764_028_800, "componentId": component,
+    });
+    let message = json!({
+        "messageId": name, "channel": channel, "sender": "s", "timestamp": 1_764_028_800,
+        "componentId": component,
+    });
+    for (method, params) in [
+        ("keys.delete", json!({ "publicKey": "unspoken key" })),
+        ("keys.register", key),
+        ("messages.delete", json!({ "messageId": "unspoken id" })),
+        ("messages.put", json!({ "message": message })),
+    ] {
+        daemon.ok(method, params);
+    }
+    if daemon.call("transactions.get", json!([name])).is_err() {
+        daemon.ok("transactions.put", json!({ "transaction": transaction }));
+    }
+    if component == WEATHER {
+        let process = json!({
+            "version": "2.1.0", "pid": std::process::id(), "endpoint": "unix:weather.sock",
+            "status": "running", "componentId": component,
+        });
+        daemon.ok("registry.remove", json!({ "componentId": component }));
+        daemon.ok("registry.register", process);
+    }
 }
 
 /// Stores the users' cocoons and the component's files, or puts them back as they were.
@@ -90,6 +192,15 @@ pub(crate) fn dump(daemon: &Daemon) -> Value {
         |component: &str| json!({ "values": true, "limit": 1000, "componentId": component });
     json!([
         daemon.ok("components.list", json!({ "limit": 1000 })),
+        daemon.ok("applications.list", json!({ "limit": 1000 })),
+        daemon.ok("applicationConfig.list", json!({ "applicationId": "org.example.outdoors" })),
+        daemon.ok("registry.list", json!({ "limit": 1000 })),
+        daemon.ok("keys.listForComponent", json!({ "componentId": WEATHER })),
+        daemon.ok("keys.listForComponent", json!({ "componentId": "org.example.sky" })),
+        daemon.ok("transactions.list", json!({ "limit": 1000 })),
+        daemon.ok("transactions.stats", json!({})),
+        daemon.ok("cache.list", json!({ "limit": 1000 })),
+        daemon.ok("messages.list", json!({ "limit": 1000 })),
         daemon.ok("preferences.list", json!({ "limit": 1000 })),
         daemon.ok("storage.list", stored("org.example.weather")),
         daemon.ok("storage.list", stored(RADIO)),

@@ -155,8 +155,8 @@ methods! {
         idempotent: false,
         errors: [NotFound, Conflict, QuotaExceeded, DiskFull, IoError],
         examples: [Example {
-            name: "the next one of the weather",
-            params: r#"{"componentId":"org.example.weather","requestId":"first-key"}"#,
+            name: "the next one of the sky",
+            params: r#"{"componentId":"org.example.sky","requestId":"first-key"}"#,
             result: r#"{"derivationIndex":1}"#,
         }],
     }
@@ -174,8 +174,8 @@ methods! {
         errors: [NotFound, Conflict, QuotaExceeded, DiskFull, IoError],
         examples: [Example {
             name: "a key to sign with",
-            params: r#"{"publicKey":"3b6a27bcceb6a42d62a3a8d02a6f0d73653215771de243a63ac048a18b59da29","keyType":"ed25519","purpose":"sign reports","componentId":"org.example.weather"}"#,
-            result: r#"{"componentId":"org.example.weather","derivationIndex":1,"publicKey":"3b6a27bcceb6a42d62a3a8d02a6f0d73653215771de243a63ac048a18b59da29","keyType":"ed25519","purpose":"sign reports","createdAt":1764028800,"revision":1849708136857616}"#,
+            params: r#"{"publicKey":"3b6a27bcceb6a42d62a3a8d02a6f0d73653215771de243a63ac048a18b59da29","keyType":"ed25519","purpose":"sign reports","componentId":"org.example.sky"}"#,
+            result: r#"{"componentId":"org.example.sky","derivationIndex":1,"publicKey":"3b6a27bcceb6a42d62a3a8d02a6f0d73653215771de243a63ac048a18b59da29","keyType":"ed25519","purpose":"sign reports","createdAt":1764028800,"revision":1849708136857616}"#,
         }],
     }
 
@@ -188,9 +188,9 @@ methods! {
         idempotent: true,
         errors: [NotFound],
         examples: [Example {
-            name: "the first of the weather",
-            params: r#"{"derivationIndex":0,"componentId":"org.example.weather"}"#,
-            result: r#"{"componentId":"org.example.weather","derivationIndex":0,"publicKey":"d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a","keyType":"ed25519","createdAt":1764028800,"revision":1849708136857617}"#,
+            name: "the first of the sky",
+            params: r#"{"derivationIndex":0,"componentId":"org.example.sky"}"#,
+            result: r#"{"componentId":"org.example.sky","derivationIndex":0,"publicKey":"d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a","keyType":"ed25519","createdAt":1764028800,"revision":1849708136857617}"#,
         }],
     }
 
@@ -205,7 +205,7 @@ methods! {
         examples: [Example {
             name: "whose key is this?",
             params: r#"{"publicKey":"d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"}"#,
-            result: r#"{"componentId":"org.example.weather","derivationIndex":0,"publicKey":"d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a","keyType":"ed25519","createdAt":1764028800,"revision":1849708136857617}"#,
+            result: r#"{"componentId":"org.example.sky","derivationIndex":0,"publicKey":"d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a","keyType":"ed25519","createdAt":1764028800,"revision":1849708136857617}"#,
         }],
     }
 
@@ -218,9 +218,9 @@ methods! {
         idempotent: true,
         errors: [NotFound],
         examples: [Example {
-            name: "all of the weather's",
-            params: r#"{"componentId":"org.example.weather"}"#,
-            result: r#"{"items":[{"componentId":"org.example.weather","derivationIndex":0,"publicKey":"d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a","keyType":"ed25519","createdAt":1764028800,"revision":1849708136857617}]}"#,
+            name: "all of the sky's",
+            params: r#"{"componentId":"org.example.sky"}"#,
+            result: r#"{"items":[{"componentId":"org.example.sky","derivationIndex":0,"publicKey":"d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a","keyType":"ed25519","createdAt":1764028800,"revision":1849708136857617}]}"#,
         }],
     }
 

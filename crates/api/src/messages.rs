@@ -197,7 +197,7 @@ methods! {
         examples: [Example {
             name: "the first",
             params: r#"{"messageId":"m-1"}"#,
-            result: r#"{"messageId":"m-1","channel":"weather","sender":"alice","timestamp":1764028800,"body":"Rain before noon, says the old barometer","attachments":[],"revision":1849708136857626}"#,
+            result: r#"{"messageId":"m-1","channel":"weather of all","sender":"alice","timestamp":1764028800,"body":"Rain before noon, says the old barometer","attachments":[],"revision":1849708136857626}"#,
         }],
     }
 
@@ -213,8 +213,8 @@ methods! {
         errors: [NotFound],
         examples: [Example {
             name: "the latest on a channel",
-            params: r#"{"channel":"weather","limit":1}"#,
-            result: r#"{"items":[{"messageId":"m-1","channel":"weather","sender":"alice","timestamp":1764028800,"body":"Rain before noon, says the old barometer","attachments":[],"revision":1849708136857626}]}"#,
+            params: r#"{"channel":"weather of all","limit":1}"#,
+            result: r#"{"items":[{"messageId":"m-1","channel":"weather of all","sender":"alice","timestamp":1764028800,"body":"Rain before noon, says the old barometer","attachments":[],"revision":1849708136857626}]}"#,
         }],
     }
 

@@ -174,9 +174,9 @@ methods! {
         idempotent: true,
         errors: [NotFound, Conflict, DiskFull, IoError],
         examples: [Example {
-            name: "the weather starts",
-            params: r#"{"version":"2.1.0","pid":4711,"endpoint":"unix:/run/user/1000/weather.sock","componentId":"org.example.weather"}"#,
-            result: r#"{"componentId":"org.example.weather","version":"2.1.0","pid":4711,"endpoint":"unix:/run/user/1000/weather.sock","status":"starting","startedAt":1764028800,"restartCount":0,"revision":1849708136857613}"#,
+            name: "the sky starts",
+            params: r#"{"version":"0.9.0","pid":4711,"endpoint":"unix:/run/user/1000/sky.sock","componentId":"org.example.sky"}"#,
+            result: r#"{"componentId":"org.example.sky","version":"0.9.0","pid":4711,"endpoint":"unix:/run/user/1000/sky.sock","status":"starting","startedAt":1764028800,"restartCount":0,"revision":1849708136857613}"#,
         }],
     }
 
@@ -193,7 +193,7 @@ methods! {
         errors: [NotFound, Conflict],
         examples: [Example {
             name: "still there",
-            params: r#"{"componentId":"org.example.weather"}"#,
+            params: r#"{"componentId":"org.example.sky"}"#,
             result: r#"{"accepted":true}"#,
         }],
     }
@@ -212,8 +212,8 @@ methods! {
         errors: [NotFound, Conflict, DiskFull, IoError],
         examples: [Example {
             name: "it serves",
-            params: r#"{"status":"running","componentId":"org.example.weather"}"#,
-            result: r#"{"componentId":"org.example.weather","version":"2.1.0","pid":4711,"endpoint":"unix:/run/user/1000/weather.sock","status":"running","startedAt":1764028800,"restartCount":0,"revision":1849708136857614}"#,
+            params: r#"{"status":"running","componentId":"org.example.sky"}"#,
+            result: r#"{"componentId":"org.example.sky","version":"0.9.0","pid":4711,"endpoint":"unix:/run/user/1000/sky.sock","status":"running","startedAt":1764028800,"restartCount":0,"revision":1849708136857614}"#,
         }],
     }
 
@@ -226,9 +226,9 @@ methods! {
         idempotent: true,
         errors: [NotFound],
         examples: [Example {
-            name: "the weather",
-            params: r#"{"componentId":"org.example.weather"}"#,
-            result: r#"{"componentId":"org.example.weather","version":"2.1.0","pid":4711,"endpoint":"unix:/run/user/1000/weather.sock","status":"starting","startedAt":1764028800,"restartCount":0,"revision":1849708136857613}"#,
+            name: "the sky",
+            params: r#"{"componentId":"org.example.sky"}"#,
+            result: r#"{"componentId":"org.example.sky","version":"0.9.0","pid":4711,"endpoint":"unix:/run/user/1000/sky.sock","status":"starting","startedAt":1764028800,"restartCount":0,"revision":1849708136857613}"#,
         }],
     }
 
@@ -243,7 +243,7 @@ methods! {
         examples: [Example {
             name: "what starts",
             params: r#"{"status":"starting"}"#,
-            result: r#"{"items":[{"componentId":"org.example.weather","version":"2.1.0","pid":4711,"endpoint":"unix:/run/user/1000/weather.sock","status":"starting","startedAt":1764028800,"restartCount":0,"revision":1849708136857613}]}"#,
+            result: r#"{"items":[{"componentId":"org.example.sky","version":"0.9.0","pid":4711,"endpoint":"unix:/run/user/1000/sky.sock","status":"starting","startedAt":1764028800,"restartCount":0,"revision":1849708136857613}]}"#,
         }],
     }
 
@@ -262,7 +262,7 @@ methods! {
         examples: [Example {
             name: "those that died, or were silent for a minute",
             params: r#"{"staleAfterSeconds":60}"#,
-            result: r#"{"items":[{"componentId":"org.example.weather","version":"2.1.0","pid":4711,"endpoint":"unix:/run/user/1000/weather.sock","status":"crashed","startedAt":1764028800,"restartCount":0,"revision":1849708136857615}]}"#,
+            result: r#"{"items":[{"componentId":"org.example.sky","version":"0.9.0","pid":4711,"endpoint":"unix:/run/user/1000/sky.sock","status":"crashed","startedAt":1764028800,"restartCount":0,"revision":1849708136857615}]}"#,
         }],
     }
 
@@ -275,8 +275,8 @@ methods! {
         idempotent: true,
         errors: [NotFound, Conflict, DiskFull, IoError],
         examples: [Example {
-            name: "forget the weather's process",
-            params: r#"{"componentId":"org.example.weather"}"#,
+            name: "forget the process of the sky",
+            params: r#"{"componentId":"org.example.sky"}"#,
             result: r#"{"deleted":true}"#,
         }],
     }

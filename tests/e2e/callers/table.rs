@@ -17,6 +17,8 @@ pub(super) const B: &str = "@other/component";
 /// Nobody.
 pub(super) const NOBODY: &str = "org.example.nobody";
 /// The key of the value that A stores.
+pub(super) const NAMED_OF_A: &str = "a-of-weather";
+/// The key of what A stores.
 pub(super) const KEY_OF_A: &str = "places/home";
 /// What A holds. Whatever has this word in it must never be in a log.
 pub(super) const CONTENT_OF_A: &str = "unspoken content of A\n";
@@ -72,8 +74,10 @@ pub(super) struct Things {
     pub(super) blob: String,
     /// The public part of a token.
     pub(super) token_id: String,
-    /// The component whose stored values they are.
+    /// The component whose they are.
     pub(super) component: &'static str,
+    /// A public key, the hash of a transaction, and the id of a message.
+    pub(super) named: &'static str,
 }
 
 /// A row: a method or a route.
@@ -145,7 +149,13 @@ fn the_blob(things: &Things) -> Value {
 pub(super) fn table() -> Vec<Row> {
     [
         components(),
+        applications(),
+        registry(),
+        keys(),
+        transactions(),
+        cache(),
         preferences(),
+        messages(),
         storage(),
         identity(),
         component_data(),
@@ -180,8 +190,235 @@ fn components() -> Vec<Row> {
             "components:read",
             |_| json!({ "componentId": "org.example.http" }),
         ),
-        owner("components.delete", "components:write", a),
+        // A itself runs.
+        owner("components.delete", "components:write", |_| json!({ "componentId": "org.example.clock" })),
     ]
+}
+
+fn applications() -> Vec<Row> {
+    let (read, write) = ("applications:read", "applications:write");
+    let outdoors = |_: &Things| json!({ "applicationId": "org.example.outdoors" });
+    let units = |_: &Things| json!({ "applicationId": "org.example.outdoors", "key": "units" });
+    vec![
+        owner("applications.put", write, |_| {
+            json!({ "application": {
+                "applicationId": "org.example.unspoken", "name": "unspoken name", "version": "1",
+                "manifest": {},
+            } })
+        }),
+        shared("applications.get", read, outdoors),
+        shared("applications.list", read, nothing),
+        owner("applications.recordLaunch", write, outdoors),
+        owner("applications.delete", write, outdoors),
+        owner("applicationConfig.get", "applicationConfig:read", units),
+        owner("applicationConfig.set", "applicationConfig:write", |_| {
+            json!({
+                "applicationId": "org.example.outdoors", "key": "unspoken.key",
+                "value": "unspoken value",
+            })
+        }),
+        owner("applicationConfig.list", "applicationConfig:read", outdoors),
+        owner("applicationConfig.delete", "applicationConfig:write", units),
+    ]
+}
+
+fn registry() -> Vec<Row> {
+    use Answer::{NotFound, Shows};
+    let (read, write) = ("registry:read", "registry:write");
+    let whose = |things: &Things| json!({ "componentId": things.component });
+    vec![
+        own(
+            "registry.register",
+            write,
+            |things| {
+                json!({
+                    "version": "2.1.0", "pid": std::process::id(), "endpoint": "unspoken endpoint",
+                    "componentId": things.component,
+                })
+            },
+            Shows(|_| json!({ "status": "running" })),
+            NotFound,
+        ),
+        own("registry.heartbeat", write, whose, Answer::Ok, NotFound),
+        own(
+            "registry.setStatus",
+            write,
+            |things| json!({ "status": "stopping", "componentId": things.component }),
+            Shows(|_| json!({ "status": "stopping" })),
+            NotFound,
+        ),
+        own("registry.get", read, whose, Shows(|_| json!({ "status": "running" })), NotFound),
+        own(
+            "registry.list",
+            read,
+            nothing,
+            Shows(|_| json!({ "items": [{ "componentId": A }] })),
+            Shows(|_| json!({ "items": [] })),
+        ),
+        owner("registry.reap", write, |_| json!({ "staleAfterSeconds": 3600 })),
+        own("registry.remove", write, whose, Shows(|_| json!({ "deleted": true })), NotFound),
+    ]
+}
+
+fn keys() -> Vec<Row> {
+    use Answer::{NotFound, Shows};
+    let (read, write) = ("keys:read", "keys:write");
+    let whose = |things: &Things| json!({ "componentId": things.component });
+    let key = |things: &Things| json!({ "publicKey": things.named });
+    vec![
+        own("keys.reserveIndex", write, whose, Answer::Ok, NotFound),
+        own(
+            "keys.register",
+            write,
+            |things| {
+                json!({
+                    "publicKey": "unspoken key", "keyType": "ed25519", "purpose": "unspoken purpose",
+                    "componentId": things.component,
+                })
+            },
+            Shows(|_| json!({ "componentId": A, "publicKey": "unspoken key" })),
+            NotFound,
+        ),
+        own(
+            "keys.get",
+            read,
+            |things| json!({ "derivationIndex": 0, "componentId": things.component }),
+            Shows(|_| json!({ "publicKey": NAMED_OF_A })),
+            NotFound,
+        ),
+        own("keys.getByPublicKey", read, key, Shows(|_| json!({ "componentId": A })), NotFound),
+        own(
+            "keys.listForComponent",
+            read,
+            whose,
+            Shows(|_| json!({ "items": [{ "publicKey": NAMED_OF_A }] })),
+            NotFound,
+        ),
+        own("keys.touch", write, key, Answer::Ok, NotFound),
+        own(
+            "keys.delete",
+            write,
+            key,
+            Shows(|_| json!({ "deleted": true })),
+            Shows(|_| json!({ "deleted": false })),
+        ),
+    ]
+}
+
+fn transactions() -> Vec<Row> {
+    use Answer::{NotFound, Shows};
+    let (read, write) = ("transactions:read", "transactions:write");
+    vec![
+        own(
+            "transactions.put",
+            write,
+            |things| {
+                json!({ "transaction": {
+                    "txHash": "unspoken hash", "fromAddress": "unspoken sender", "toAddress": "b",
+                    "amount": "1.25", "network": "n", "status": "failed",
+                    "componentId": things.component,
+                } })
+            },
+            Shows(|_| json!({ "componentId": A, "amount": "1.25" })),
+            NotFound,
+        ),
+        own(
+            "transactions.get",
+            read,
+            |things| json!({ "txHash": things.named }),
+            Shows(|_| json!({ "componentId": A, "amount": "0.50" })),
+            NotFound,
+        ),
+        own(
+            "transactions.list",
+            read,
+            |_| json!({ "address": "a" }),
+            Shows(|_| json!({ "items": [{ "txHash": NAMED_OF_A }] })),
+            Shows(|_| json!({ "items": [] })),
+        ),
+        own(
+            "transactions.updateStatus",
+            write,
+            |things| json!({ "txHash": things.named, "status": "confirmed" }),
+            Shows(|_| json!({ "status": "confirmed" })),
+            NotFound,
+        ),
+        own(
+            "transactions.stats",
+            read,
+            |_| json!({ "address": "a" }),
+            Shows(|_| json!({ "count": 1, "byToken": [{ "token": "ETH", "amount": "0.5" }] })),
+            Shows(|_| json!({ "count": 0, "byToken": [] })),
+        ),
+    ]
+}
+
+fn cache() -> Vec<Row> {
+    let (read, write) = ("cache:read", "cache:write");
+    let page = |_: &Things| json!({ "autonomiAddress": "ant://88df" });
+    vec![
+        owner("cache.put", write, |_| {
+            json!({ "entry": {
+                "autonomiAddress": "ant://unspoken", "contentHash": "c", "blobHash": HELLO,
+                "dataType": "chunk",
+            } })
+        }),
+        owner("cache.get", read, page),
+        owner("cache.peek", read, page),
+        owner("cache.list", read, nothing),
+        owner("cache.remove", write, page),
+        owner("cache.evict", write, |_| json!({ "targetBytes": 0 })),
+        owner("cache.stats", read, nothing),
+    ]
+}
+
+fn messages() -> Vec<Row> {
+    use Answer::{NotFound, Shows};
+    let (read, write) = ("messages:read", "messages:write");
+    vec![
+        own(
+            "messages.put",
+            write,
+            |things| json!({ "message": fresh_message(things) }),
+            Shows(|_| json!({ "componentId": A })),
+            NotFound,
+        ),
+        own(
+            "messages.putMany",
+            write,
+            |things| json!({ "items": [{ "message": fresh_message(things) }] }),
+            Shows(|_| json!({ "items": [{ "componentId": A }] })),
+            NotFound,
+        ),
+        own(
+            "messages.get",
+            read,
+            |things| json!({ "messageId": things.named }),
+            Shows(|_| json!({ "componentId": A })),
+            NotFound,
+        ),
+        own(
+            "messages.list",
+            read,
+            |_| json!({ "channel": "weather" }),
+            Shows(|_| json!({ "items": [{ "messageId": NAMED_OF_A }] })),
+            Shows(|_| json!({ "items": [] })),
+        ),
+        own(
+            "messages.delete",
+            write,
+            |things| json!({ "messageId": things.named }),
+            Shows(|_| json!({ "deleted": true })),
+            Shows(|_| json!({ "deleted": false })),
+        ),
+    ]
+}
+
+fn fresh_message(things: &Things) -> Value {
+    json!({
+        "messageId": "unspoken id", "channel": "unspoken channel", "sender": "s", "timestamp": 7,
+        "body": "unspoken body", "componentId": things.component,
+    })
 }
 
 fn preferences() -> Vec<Row> {

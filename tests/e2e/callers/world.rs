@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::table::{A, Access, B, CONTENT_OF_A, FRESH, KEY_OF_A, NOBODY, Row, Things, table};
+use super::table::{A, Access, B, CONTENT_OF_A, FRESH, KEY_OF_A, NAMED_OF_A, NOBODY, Row, Things, table};
 use crate::document::Document;
 use crate::example_root::{self, HELLO};
 use crate::support::{Daemon, Options, PHRASE, exchange, wait_until};
@@ -40,6 +40,7 @@ pub(super) struct World {
     /// Tokens of A's by scope: of that one, and of every other.
     scoped: BTreeMap<&'static str, (String, String)>,
     weather: Value,
+    clock: Value,
 }
 
 impl World {
@@ -68,21 +69,26 @@ impl World {
         let of_a = Way::with(Door::Tcp, &all_of_a)
             .http(&daemon, "PUT", "/blobs", "", CONTENT_OF_A.as_bytes())
             .json();
-        let things = |blob: &Value, component: &'static str, token: &str| Things {
+        let things = |blob: &Value, component: &'static str, named: &'static str, token: &str| Things {
             blob: blob.as_str().unwrap().to_owned(),
             token_id: id_of(token).to_owned(),
             component,
+            named,
         };
+        example_root::put_records_of(&daemon, A, NAMED_OF_A, "weather");
+        let clock = example_clock(&document);
+        daemon.ok("components.put", json!({ "component": clock }));
         let world = Self {
             never: format!("osn_{}_{}", "0".repeat(16), "5a".repeat(32)),
             mixed: format!("osn_{}_{}", id_of(&all_of_a), secret_of(&all_of_b)),
             socket: open_socket(&daemon, json!({ "componentId": A })),
             bare_socket: open_socket(&daemon, bare),
             socket_of_b: open_socket(&daemon, json!({ "componentId": B })),
-            of_a: things(&of_a["hash"], A, &spare),
-            of_owner: things(&json!(HELLO), example_root::RADIO, &spare),
-            absent: things(&json!("0".repeat(64)), NOBODY, &spare),
+            of_a: things(&of_a["hash"], A, NAMED_OF_A, &spare),
+            of_owner: things(&json!(HELLO), example_root::RADIO, example_root::NAMED, &spare),
+            absent: things(&json!("0".repeat(64)), NOBODY, "nothing", &spare),
             weather: daemon.ok("components.get", json!([A])),
+            clock,
             daemon,
             all_of_a,
             named,
@@ -154,8 +160,8 @@ impl World {
         self.daemon.ok("vault.unlock", json!({ "secret": PHRASE }));
         let fresh = hash_of(FRESH.as_bytes());
         let calls = [
-            ("components.delete", json!({ "componentId": "org.example.clock" })),
             ("components.put", json!({ "component": weather })),
+            ("components.put", json!({ "component": self.clock })),
             ("preferences.delete", json!({ "key": "unspoken.key" })),
             ("preferences.set", json!({ "key": "ui.theme", "value": "dark" })),
             ("storage.delete", json!({ "key": "unspoken key", "componentId": A })),
@@ -166,6 +172,8 @@ impl World {
         for (method, params) in calls {
             self.daemon.ok(method, params);
         }
+        example_root::put_records(&self.daemon);
+        example_root::put_records_of(&self.daemon, A, NAMED_OF_A, "weather");
         example_root::put_files(&self.daemon);
         let put = Way::with(Door::Tcp, &self.all_of_a);
         put.http(&self.daemon, "PUT", "/blobs", "", CONTENT_OF_A.as_bytes());
@@ -190,6 +198,11 @@ impl World {
         ];
         scoped.chain(others).map(|token| secret_of(token)).collect()
     }
+}
+
+/// The component of the example of `components.put`.
+fn example_clock(document: &Document) -> Value {
+    Document::examples(document.method("components.put"))[0].params["component"].clone()
 }
 
 /// The scopes that a component may have.
