@@ -329,7 +329,7 @@ fn names_that_look_like_paths_are_only_names() {
     }
     assert_eq!(
         daemon.ok("components.list", json!({}))["items"].as_array().unwrap().len(),
-        ids.len() + 1
+        ids.len() + 2
     );
     assert_eq!(tree(daemon.folder()), before);
     assert!(!escaped.exists());

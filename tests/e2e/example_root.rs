@@ -16,6 +16,9 @@ pub(crate) const HELLO: &str = "738e10c42fc3177b07bc6ea9c685e764abb4482c23296339
 /// A component that is not installed and stores a value all the same.
 pub(crate) const RADIO: &str = "org.example.radio";
 
+/// The hash of the blob that is cached.
+pub(crate) const PAGE: &str = "6ad8174f6bf39800fc92aed8ea0f99fd6490d83c821560d3d69f76b400177511";
+
 /// The public key, the transaction and the message that are another's than the weather's.
 pub(crate) const NAMED: &str = "of-radio";
 
@@ -41,6 +44,8 @@ pub(crate) fn daemon_with(document: &Document, options: &Options) -> Daemon {
         json!({ "data": "aGVsbG8sIG9zbm92YQo=", "name": "hello.txt", "contentType": "text/plain" }),
     );
     assert_eq!(put["hash"], HELLO);
+    let page = json!({ "data": "YSBwYWdlIG9mIHRoZSBuZXR3b3JrCg==", "name": "page", "contentType": "text/plain" });
+    assert_eq!(daemon.ok("blobs.put", page)["hash"], PAGE);
     daemon.ok("preferences.set", json!({ "key": "ui.theme", "value": "dark" }));
     for component in ["org.example.weather", RADIO] {
         daemon.ok("storage.write", place("places/home", component));
@@ -74,7 +79,7 @@ pub(crate) fn put_records(daemon: &Daemon) {
         "installedAt": 1_764_028_800,
     });
     let sky = json!({
-        "componentId": "org.example.sky", "name": "Sky", "version": "0.9.0", "type": "backend",
+        "componentId": "org.example.sky", "name": "Zenith", "version": "0.9.0", "type": "backend",
         "manifest": {}, "installedAt": 1_764_028_800,
     });
     let process = json!({
@@ -90,7 +95,7 @@ pub(crate) fn put_records(daemon: &Daemon) {
         "network": "arbitrum-one", "status": "pending", "timestamp": 1_764_028_800,
     });
     let page = json!({
-        "autonomiAddress": "ant://88df", "contentHash": "88df", "blobHash": HELLO,
+        "autonomiAddress": "ant://88df", "contentHash": "88df", "blobHash": PAGE,
         "dataType": "chunk",
     });
     let message = json!({

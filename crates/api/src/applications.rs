@@ -194,7 +194,7 @@ methods! {
         examples: [Example {
             name: "what was launched last",
             params: r#"{"orderBy":"lastLaunched","limit":1}"#,
-            result: r#"{"items":[{"applicationId":"org.example.outdoors","name":"Outdoors","version":"1.4.0","manifest":{},"installedAt":1764028800,"launchCount":0,"blobs":{},"revision":1849708136857609}]}"#,
+            result: r#"{"items":[{"applicationId":"org.example.outdoors","name":"Outdoors","version":"1.4.0","description":"Walks, weather and maps","author":"Example Org","manifest":{"keywords":["hiking","maps"],"components":[{"id":"org.example.weather","name":"Weather","kind":"backend","version":"2.1.0"}]},"installedAt":1764028800,"launchCount":0,"blobs":{},"revision":1849708136857609}]}"#,
         }],
     }
 
@@ -212,7 +212,7 @@ methods! {
         examples: [Example {
             name: "a launch, counted once however often it is told",
             params: r#"{"applicationId":"org.example.outdoors","requestId":"launch-2026-11-25-1"}"#,
-            result: r#"{"applicationId":"org.example.outdoors","name":"Outdoors","version":"1.4.0","manifest":{},"installedAt":1764028800,"lastLaunched":1764028900,"launchCount":1,"blobs":{},"revision":1849708136857610}"#,
+            result: r#"{"applicationId":"org.example.outdoors","name":"Outdoors","version":"1.4.0","description":"Walks, weather and maps","author":"Example Org","manifest":{"keywords":["hiking","maps"],"components":[{"id":"org.example.weather","name":"Weather","kind":"backend","version":"2.1.0"}]},"installedAt":1764028800,"lastLaunched":1764028900,"launchCount":1,"blobs":{},"revision":1849708136857610}"#,
         }],
     }
 

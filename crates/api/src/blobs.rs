@@ -285,7 +285,7 @@ methods! {
         examples: [Example {
             name: "the newest",
             params: r#"{"limit":1}"#,
-            result: r#"{"items":[{"hash":"738e10c42fc3177b07bc6ea9c685e764abb4482c232963394fc91c4b30653745","size":14,"contentType":"text/plain","name":"hello.txt","pinned":true,"createdAt":1764028800,"references":0,"storedSize":238,"codec":"none"}]}"#,
+            result: r#"{"items":[{"hash":"738e10c42fc3177b07bc6ea9c685e764abb4482c232963394fc91c4b30653745","size":14,"contentType":"text/plain","name":"hello.txt","pinned":true,"createdAt":1764028800,"references":0,"storedSize":238,"codec":"none"}],"nextCursor":"eyJ2IjoxLCJmIjoiUkxTY1dBZ2hDaGNMIiwiayI6WzE3NjQwMjg4MDAsIjczOGUxMGM0Il19"}"#,
         }],
     }
 

@@ -176,7 +176,7 @@ methods! {
         examples: [Example {
             name: "a page",
             params: r#"{"autonomiAddress":"ant://88df"}"#,
-            result: r#"{"autonomiAddress":"ant://88df","contentHash":"88df","blobHash":"738e10c42fc3177b07bc6ea9c685e764abb4482c232963394fc91c4b30653745","size":14,"dataType":"chunk","cachedAt":1764028800,"lastAccessed":1764028800,"accessCount":1,"revision":1849708136857622}"#,
+            result: r#"{"autonomiAddress":"ant://88df","contentHash":"88df","blobHash":"6ad8174f6bf39800fc92aed8ea0f99fd6490d83c821560d3d69f76b400177511","size":22,"dataType":"chunk","cachedAt":1764028800,"lastAccessed":1764028800,"accessCount":1,"revision":1849708136857622}"#,
         }],
     }
 
@@ -191,7 +191,7 @@ methods! {
         examples: [Example {
             name: "how often was it used?",
             params: r#"{"autonomiAddress":"ant://88df"}"#,
-            result: r#"{"autonomiAddress":"ant://88df","contentHash":"88df","blobHash":"738e10c42fc3177b07bc6ea9c685e764abb4482c232963394fc91c4b30653745","size":14,"dataType":"chunk","cachedAt":1764028800,"lastAccessed":1764028800,"accessCount":1,"revision":1849708136857622}"#,
+            result: r#"{"autonomiAddress":"ant://88df","contentHash":"88df","blobHash":"6ad8174f6bf39800fc92aed8ea0f99fd6490d83c821560d3d69f76b400177511","size":22,"dataType":"chunk","cachedAt":1764028800,"lastAccessed":1764028800,"accessCount":1,"revision":1849708136857622}"#,
         }],
     }
 
@@ -206,7 +206,7 @@ methods! {
         examples: [Example {
             name: "what would go first",
             params: r#"{"limit":1}"#,
-            result: r#"{"items":[{"autonomiAddress":"ant://88df","contentHash":"88df","blobHash":"738e10c42fc3177b07bc6ea9c685e764abb4482c232963394fc91c4b30653745","size":14,"dataType":"chunk","cachedAt":1764028800,"lastAccessed":1764028800,"accessCount":1,"revision":1849708136857622}]}"#,
+            result: r#"{"items":[{"autonomiAddress":"ant://88df","contentHash":"88df","blobHash":"6ad8174f6bf39800fc92aed8ea0f99fd6490d83c821560d3d69f76b400177511","size":22,"dataType":"chunk","cachedAt":1764028800,"lastAccessed":1764028800,"accessCount":1,"revision":1849708136857622}]}"#,
         }],
     }
 
