@@ -231,7 +231,7 @@ fn storage() -> Vec<Row> {
             "storage.list",
             read,
             |things| json!({ "values": true, "componentId": things.component }),
-            Shows(|_| json!({ "items": [{ "key": KEY_OF_A, "size": 36 }] })),
+            Shows(|_| json!({ "items": [{ "key": KEY_OF_A, "size": 34 }] })),
             NotFound,
         ),
         own("storage.delete", write, of_a, Shows(|_| json!({ "deleted": true })), NotFound),
