@@ -23,7 +23,7 @@ use values::*;
 const COMPONENTS: [&str; 3] = ["a", "ab", "@scope/ж"];
 const KEYS: [&str; 6] = ["k", "k%", "k_", "k\u{10ffff}", "l", "é"];
 
-const CASES: u32 = 40;
+const CASES: u32 = 20;
 const STEPS: usize = 100;
 /// What a component's rows may take: a few of the larger values.
 const LIMIT: u64 = 400;
