@@ -234,12 +234,12 @@ methods! {
             Example {
                 name: "which places there are",
                 params: r#"{"prefix":"places/","componentId":"org.example.weather"}"#,
-                result: r#"{"items":[{"key":"places/home","size":36,"updatedAt":1764028800,"revision":1849708136857601}]}"#,
+                result: r#"{"items":[{"key":"places/home","size":34,"updatedAt":1764028800,"revision":1849708136857601}]}"#,
             },
             Example {
                 name: "the places themselves",
                 params: r#"{"prefix":"places/","values":true,"componentId":"org.example.weather"}"#,
-                result: r#"{"items":[{"key":"places/home","size":36,"updatedAt":1764028800,"revision":1849708136857601,"value":{"latitude":52.5,"longitude":13.4}}]}"#,
+                result: r#"{"items":[{"key":"places/home","size":34,"updatedAt":1764028800,"revision":1849708136857601,"value":{"latitude":52.5,"longitude":13.4}}]}"#,
             },
         ],
     }

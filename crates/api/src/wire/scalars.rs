@@ -260,11 +260,16 @@ integer_type! {
 }
 integer_type! {
     /// How long something lives, in seconds: 1 to a hundred years.
-    pub struct TtlSeconds(u32), 1, 3_155_760_000_i64
+    pub struct TtlSeconds(u32), 1, TtlSeconds::MAX
 }
 integer_type! {
     /// A count, a size or an offset in bytes.
     pub struct UnsignedInteger(u64), 0, MAX_SAFE_INTEGER
+}
+
+impl TtlSeconds {
+    /// The longest life: a hundred years of 365.25 days.
+    pub const MAX: i64 = 3_155_760_000;
 }
 
 impl Default for Limit {

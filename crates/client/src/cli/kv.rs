@@ -77,7 +77,8 @@ async fn value_argument(argument: &str) -> Result<JsonText, Failure> {
 
 fn ttl_seconds(span: i64) -> Result<TtlSeconds, Failure> {
     let too_long = || Failure::usage("a value can live for a hundred years at most");
-    u32::try_from(span).ok().map(TtlSeconds).ok_or_else(too_long)
+    let span = Some(span).filter(|span| *span <= TtlSeconds::MAX);
+    span.and_then(|span| u32::try_from(span).ok()).map(TtlSeconds).ok_or_else(too_long)
 }
 
 fn table(page: &ValuePage, values: bool) -> Table {

@@ -13,4 +13,6 @@ mod refusing;
 mod repeating;
 mod streams;
 mod support;
+#[cfg(all(feature = "cli", unix))]
+mod values;
 mod web_socket;
