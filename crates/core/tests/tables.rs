@@ -1,0 +1,571 @@
+//! The tables of the seed: what each of them promises beyond being stored.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+#[path = "common/calls.rs"]
+mod calls;
+mod common;
+
+use calls::{params, read, write};
+use common::*;
+use osnova_storage_api::{ConflictReason, ErrorCode};
+use osnova_storage_core::{Caller, Store};
+use osnova_storage_core::db::{
+    application_config, applications, cache, keys, messages, registry, transactions,
+};
+use serde_json::{Value, json};
+
+const A: &str = "org.example.a";
+const B: &str = "org.example.b";
+
+fn application(id: &str) -> Value {
+    json!({ "application": { "applicationId": id, "name": id, "version": "1", "manifest": {} } })
+}
+
+fn changes(store: &Store) -> Vec<String> {
+    let all: String = query(
+        store,
+        "SELECT group_concat(namespace || ' ' || key_json || ' ' || kind || ' ' || coalesce(component_id, '-'), ';')
+         FROM (SELECT * FROM change_feed ORDER BY seq)",
+    );
+    all.split(';').map(str::to_owned).collect()
+}
+
+#[test]
+fn launches_are_counted_and_ordered_and_survive_a_put() {
+    let root = Root::new();
+    let store = root.open();
+    for id in ["one", "two", "three"] {
+        write(&store, &owner(), applications::put, &application(id)).unwrap();
+    }
+    for id in ["two", "one", "two"] {
+        // The clock stands still; the order is that of the calls.
+        write(&store, &owner(), applications::record_launch, &json!([id])).unwrap();
+    }
+    let put = write(&store, &owner(), applications::put, &application("two")).unwrap();
+    assert_eq!((&put["launchCount"], &put["lastLaunched"]), (&json!(2), &json!(START)));
+    let order = |direction: &str| -> Vec<String> {
+        let asked = json!({ "orderBy": "lastLaunched", "direction": direction, "limit": 2 });
+        let mut ids = Vec::new();
+        let mut cursor = Value::Null;
+        loop {
+            let mut asked = asked.clone();
+            asked["cursor"] = cursor;
+            let page = read(&store, &owner(), applications::list, &asked).unwrap();
+            let items = page["items"].as_array().unwrap();
+            ids.extend(items.iter().map(|item| item["applicationId"].as_str().unwrap().to_owned()));
+            cursor = page["nextCursor"].clone();
+            if cursor.is_null() {
+                return ids;
+            }
+        }
+    };
+    // Those never launched come last, whichever way.
+    assert_eq!(order("desc"), ["two", "one", "three"]);
+    assert_eq!(order("asc"), ["one", "two", "three"]);
+    let missing = write(&store, &owner(), applications::record_launch, &json!(["four"]));
+    assert_eq!(code(&missing), ErrorCode::NotFound);
+}
+
+#[test]
+fn an_application_holds_its_icon_and_its_blobs_and_takes_its_settings_along() {
+    let root = Root::new();
+    let store = root.open_unlocked();
+    let icon = put_blob(&store, &owner(), b"icon").unwrap().hash;
+    let readme = put_blob(&store, &owner(), b"readme").unwrap().hash;
+    let mut asked = application("one");
+    asked["application"]["iconBlobHash"] = json!(icon);
+    asked["application"]["blobs"] = json!({ "readme": readme });
+    let put = write(&store, &owner(), applications::put, &asked).unwrap();
+    assert_eq!((&put["iconBlobHash"], &put["blobs"]), (&json!(icon), &json!({ "readme": readme })));
+    for hash in [icon, readme] {
+        let refused = delete_blob(&store, &owner(), &hash);
+        assert_eq!(reason(&refused), ConflictReason::Referenced);
+    }
+    asked["application"]["blobs"] = json!({ "icon": readme });
+    let refused = write(&store, &owner(), applications::put, &asked);
+    assert_eq!(fields(&refused.unwrap_err()), ["application.blobs.icon"]);
+    asked["application"]["blobs"] = json!({ "x": "00".repeat(32) });
+    let refused = write(&store, &owner(), applications::put, &asked);
+    assert_eq!(reason(&refused), ConflictReason::ForeignKey);
+
+    let setting = |id: &str| json!({ "applicationId": id, "key": "k", "value": 1 });
+    write(&store, &owner(), application_config::set, &setting("one")).unwrap();
+    let refused = write(&store, &owner(), application_config::set, &setting("absent"));
+    assert_eq!(reason(&refused), ConflictReason::ForeignKey);
+    let deleted = write(&store, &owner(), applications::delete, &json!(["one"])).unwrap();
+    assert_eq!(deleted, json!({ "deleted": true }));
+    assert_eq!(query::<u32>(&store, "SELECT count(*) FROM application_config"), 0);
+    let last: Vec<String> = changes(&store).into_iter().rev().take(2).collect();
+    assert_eq!(
+        last,
+        [r#"applications ["one"] delete -"#, r#"applicationConfig ["one"] delete -"#]
+    );
+    assert!(delete_blob(&store, &owner(), &icon).unwrap().deleted);
+}
+
+#[test]
+fn settings_are_listed_by_prefix_in_pages() {
+    let root = Root::new();
+    let store = root.open();
+    for id in ["one", "two"] {
+        write(&store, &owner(), applications::put, &application(id)).unwrap();
+        for key in ["a", "a%", "a/1", "a/2", "a/\u{10ffff}", "a0", "b"] {
+            let asked = json!({ "applicationId": id, "key": key, "value": key });
+            write(&store, &owner(), application_config::set, &asked).unwrap();
+        }
+    }
+    let mut asked = json!({ "applicationId": "one", "prefix": "a/", "limit": 2 });
+    let page = read(&store, &owner(), application_config::list, &asked).unwrap();
+    assert_eq!(page["items"][1]["key"], "a/2");
+    asked["cursor"] = page["nextCursor"].clone();
+    let page = read(&store, &owner(), application_config::list, &asked).unwrap();
+    assert_eq!(page["items"].as_array().unwrap().len(), 1);
+    assert_eq!((&page["items"][0]["key"], &page["nextCursor"]), (&json!("a/\u{10ffff}"), &Value::Null));
+    asked["applicationId"] = json!("two");
+    let foreign = read(&store, &owner(), application_config::list, &asked);
+    assert_eq!(fields(&foreign.unwrap_err()), ["cursor"]);
+}
+
+fn register(pid: u32) -> Value {
+    json!({ "version": "1", "pid": pid, "endpoint": "e", "componentId": A })
+}
+
+fn set_status(store: &Store, status: &str) -> osnova_storage_core::error::Result<Value> {
+    write(store, &owner(), registry::set_status, &json!({ "status": status, "componentId": A }))
+}
+
+#[test]
+fn only_legal_transitions_are_made() {
+    let root = Root::new();
+    let store = root.open();
+    put_component(&store, component(A)).unwrap();
+    let all = ["starting", "running", "stopping", "stopped", "crashed"];
+    let legal = [
+        ("starting", "running"),
+        ("starting", "stopped"),
+        ("starting", "crashed"),
+        ("running", "stopping"),
+        ("running", "crashed"),
+        ("stopping", "stopped"),
+        ("stopping", "crashed"),
+        ("stopped", "starting"),
+        ("crashed", "starting"),
+    ];
+    write(&store, &owner(), registry::register, &register(std::process::id())).unwrap();
+    for from in all {
+        for to in all {
+            let sql = format!("UPDATE component_registry SET status = '{from}'");
+            store.db().write(64, move |tx| Ok(tx.connection().execute_batch(&sql)?)).unwrap();
+            let changed = set_status(&store, to);
+            if from == to || legal.contains(&(from, to)) {
+                assert_eq!(changed.unwrap()["status"], to, "{from} -> {to}");
+            } else {
+                assert_eq!(reason(&changed), ConflictReason::Transition, "{from} -> {to}");
+            }
+        }
+    }
+    let absent = write(
+        &store,
+        &owner(),
+        registry::set_status,
+        &json!({ "status": "running", "componentId": B }),
+    );
+    assert_eq!(code(&absent), ErrorCode::NotFound);
+}
+
+/// A process that ends at once when it is told to.
+struct Child(std::process::Child);
+
+impl Child {
+    fn start() -> Self {
+        Self(std::process::Command::new("sleep").arg("600").spawn().unwrap())
+    }
+
+    fn id(&self) -> u32 {
+        self.0.id()
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+#[test]
+fn a_process_is_registered_once_and_replaced_when_it_has_ended() {
+    let root = Root::new();
+    let store = root.open();
+    let absent = write(&store, &owner(), registry::register, &register(1));
+    assert_eq!(reason(&absent), ConflictReason::ForeignKey);
+    put_component(&store, component(A)).unwrap();
+    let first = Child::start();
+    let row = write(&store, &owner(), registry::register, &register(first.id())).unwrap();
+    assert_eq!((&row["status"], &row["restartCount"]), (&json!("starting"), &json!(0)));
+    // Again: the row as it is.
+    let again = write(&store, &owner(), registry::register, &register(first.id())).unwrap();
+    assert_eq!(again, row);
+    let other = Child::start();
+    let refused = write(&store, &owner(), registry::register, &register(other.id()));
+    assert_eq!(reason(&refused), ConflictReason::Transition);
+    let refused = delete_component(&store, A, None);
+    assert_eq!(reason(&refused), ConflictReason::Transition);
+    drop(first);
+    let replaced = write(&store, &owner(), registry::register, &register(other.id())).unwrap();
+    assert_eq!((&replaced["pid"], &replaced["restartCount"]), (&json!(other.id()), &json!(1)));
+    // One that has stopped is replaced whether or not its process is there.
+    set_status(&store, "stopped").unwrap();
+    let own = register(std::process::id());
+    assert_eq!(write(&store, &owner(), registry::register, &own).unwrap()["restartCount"], 2);
+}
+
+#[test]
+fn reaping_finds_the_dead_the_reused_and_the_silent() {
+    let root = Root::new();
+    let store = root.open();
+    put_component(&store, component(A)).unwrap();
+    let reap = |asked: Value| {
+        let reaped = store.reap(&owner(), &params(&asked)).unwrap();
+        let reaped = serde_json::to_value(reaped).unwrap();
+        let items = reaped["items"].as_array().unwrap().clone();
+        items.iter().map(|item| item["status"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let child = Child::start();
+    write(&store, &owner(), registry::register, &register(child.id())).unwrap();
+    assert!(reap(json!({})).is_empty());
+    drop(child);
+    assert_eq!(reap(json!({})), ["crashed"]);
+    assert!(reap(json!({})).is_empty(), "what has ended is not reaped again");
+
+    // The pid lives, but it is another process by now.
+    let own = register(std::process::id());
+    write(&store, &owner(), registry::register, &own).unwrap();
+    set_status(&store, "running").unwrap();
+    set_status(&store, "stopping").unwrap();
+    execute(&store, "UPDATE component_registry SET process = 'another boot/1'");
+    assert_eq!(reap(json!({})), ["stopped"]);
+
+    // Silent for a minute of running time; the wall clock says nothing of it.
+    write(&store, &owner(), registry::register, &own).unwrap();
+    root.clock.jump(1_000_000);
+    assert!(reap(json!({ "staleAfterSeconds": 60 })).is_empty());
+    root.clock.advance(59);
+    store.heartbeat(&owner(), &params(&json!({ "componentId": A }))).unwrap();
+    root.clock.advance(59);
+    assert!(reap(json!({ "staleAfterSeconds": 60 })).is_empty(), "a heartbeat counts at once");
+    let row = read(&store, &owner(), registry::get, &json!({ "componentId": A })).unwrap();
+    assert!(row["lastHeartbeat"].is_number());
+    root.clock.advance(2);
+    assert_eq!(reap(json!({ "staleAfterSeconds": 60 })), ["crashed"]);
+    let late = store.heartbeat(&owner(), &params(&json!({ "componentId": A })));
+    assert_eq!(reason(&late), ConflictReason::Transition);
+}
+
+#[test]
+fn an_index_is_never_given_twice() {
+    let root = Root::new();
+    let mut store = root.open();
+    let a = component_caller(A);
+    let reserve = |store: &Store, caller: &Caller| {
+        write(store, caller, keys::reserve_index, &json!({})).unwrap()["derivationIndex"]
+            .as_u64()
+            .unwrap()
+    };
+    let key = |name: &str, index: Option<u32>| json!({ "publicKey": name, "keyType": "ml_dsa", "derivationIndex": index });
+    assert_eq!(reserve(&store, &a), 0);
+    let first = write(&store, &a, keys::register, &key("k1", None)).unwrap();
+    assert_eq!(first["derivationIndex"], 1);
+    assert_eq!(write(&store, &a, keys::register, &key("k1", None)).unwrap(), first);
+    assert_eq!(write(&store, &a, keys::register, &key("k1", Some(1))).unwrap(), first);
+    for refused in [key("k1", Some(2)), key("k2", Some(1))] {
+        let refused = write(&store, &a, keys::register, &refused);
+        assert_eq!(reason(&refused), ConflictReason::Exists);
+    }
+    // Another's key is not shown, and its name is taken all the same.
+    let b = component_caller(B);
+    assert_eq!(reason(&write(&store, &b, keys::register, &key("k1", None))), ConflictReason::Exists);
+    assert_eq!(code(&read(&store, &b, keys::get_by_public_key, &json!(["k1"]))), ErrorCode::NotFound);
+    assert_eq!(write(&store, &b, keys::delete, &json!(["k1"])).unwrap()["deleted"], false);
+    assert_eq!(reserve(&store, &b), 0);
+
+    assert_eq!(write(&store, &a, keys::delete, &json!(["k1"])).unwrap()["deleted"], true);
+    write(&store, &a, keys::register, &key("k9", Some(9))).unwrap();
+    drop(store);
+    store = root.open();
+    assert_eq!(reserve(&store, &a), 10);
+    execute(&store, "UPDATE key_indices SET next_index = 2147483648");
+    let none_left = write(&store, &a, keys::reserve_index, &json!({}));
+    assert_eq!(code(&none_left), ErrorCode::QuotaExceeded);
+}
+
+#[test]
+fn touches_of_keys_and_hits_of_the_cache_are_written_later() {
+    let root = Root::new();
+    let store = root.open_unlocked();
+    let a = component_caller(A);
+    let key = json!({ "publicKey": "k", "keyType": "ed25519" });
+    let put = write(&store, &a, keys::register, &key).unwrap();
+    let touch = |at: i64| json!({ "publicKey": "k", "usedAt": at });
+    for at in [START + 5, START + 9, START + 7] {
+        store.touch_key(&a, &params(&touch(at))).unwrap();
+    }
+    let another = store.touch_key(&component_caller(B), &params(&touch(START)));
+    assert_eq!(code(&another), ErrorCode::NotFound);
+    drop(store);
+    let store = root.open_unlocked();
+    let found = read(&store, &a, keys::get_by_public_key, &json!(["k"])).unwrap();
+    assert_eq!((&found["lastUsed"], &found["revision"]), (&json!(START + 9), &put["revision"]));
+}
+
+fn transaction(hash: &str, amount: &str, token: Option<&str>) -> Value {
+    json!({ "transaction": {
+        "txHash": hash, "fromAddress": "alice", "toAddress": "bob", "amount": amount,
+        "tokenAddress": token, "network": "n", "status": "pending",
+    } })
+}
+
+#[test]
+fn a_transaction_changes_only_in_how_it_is() {
+    let root = Root::new();
+    let store = root.open();
+    let put = |asked: &Value| write(&store, &owner(), transactions::put, asked);
+    let stored = put(&transaction("h", "1.50", None)).unwrap();
+    assert_eq!(stored["amount"], "1.50");
+    root.clock.advance(10);
+    assert_eq!(put(&transaction("h", "1.50", None)).unwrap(), stored, "unchanged, its time too");
+    for (field, value) in [
+        ("amount", json!("1.5")),
+        ("toAddress", json!("eve")),
+        ("tokenAddress", json!("0x1")),
+        ("network", json!("m")),
+        ("purpose", json!("other")),
+        ("timestamp", json!(1)),
+        ("componentId", json!(A)),
+    ] {
+        let mut other = transaction("h", "1.50", None);
+        other["transaction"][field] = value;
+        assert_eq!(reason(&put(&other)), ConflictReason::Exists, "{field}");
+    }
+    let update = |asked: Value| write(&store, &owner(), transactions::update_status, &asked);
+    let confirmed = update(json!({
+        "txHash": "h", "status": "confirmed", "confirmedAt": 7, "gasUsed": "21000",
+    }))
+    .unwrap();
+    let again = update(json!({ "txHash": "h", "status": "confirmed" })).unwrap();
+    assert_eq!(again, confirmed, "what is left out stays");
+    for status in ["pending", "failed"] {
+        let refused = update(json!({ "txHash": "h", "status": status }));
+        assert_eq!(reason(&refused), ConflictReason::Transition, "{status}");
+    }
+    let of_component = component_caller(A);
+    let hidden = write(&store, &of_component, transactions::put, &transaction("h", "1.50", None));
+    assert_eq!(reason(&hidden), ConflictReason::Exists);
+    let hidden = read(&store, &of_component, transactions::get, &json!(["h"]));
+    assert_eq!(code(&hidden), ErrorCode::NotFound);
+}
+
+#[test]
+fn sums_are_exact_kept_and_those_of_a_count() {
+    let root = Root::new();
+    let store = root.open();
+    let a = component_caller(A);
+    for (index, (amount, token)) in [
+        ("0.1", None),
+        ("0.2", None),
+        ("123456789012345678901234567890.000000000000000001", Some("0x1")),
+        ("0.999999999999999999", Some("0x1")),
+        ("5", None),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let by = if index == 4 { &a } else { &owner() };
+        write(&store, by, transactions::put, &transaction(&format!("h{index}"), amount, token)).unwrap();
+    }
+    for (hash, status) in [("h0", "confirmed"), ("h1", "failed"), ("h2", "confirmed")] {
+        let asked = json!({ "txHash": hash, "status": status });
+        write(&store, &owner(), transactions::update_status, &asked).unwrap();
+    }
+    let stats = |caller: &Caller, asked: &Value| read(&store, caller, transactions::stats, asked).unwrap();
+    let all = stats(&owner(), &json!({}));
+    assert_eq!(
+        all,
+        json!({
+            "count": 5,
+            "byStatus": { "pending": 2, "confirmed": 2, "failed": 1 },
+            "byToken": [
+                { "token": "ETH", "count": 3, "amount": "5.3", "confirmedAmount": "0.1" },
+                { "token": "0x1", "count": 2, "amount": "123456789012345678901234567891",
+                  "confirmedAmount": "123456789012345678901234567890.000000000000000001" },
+            ],
+        })
+    );
+    // A filter that must be counted, and that all pass.
+    assert_eq!(stats(&owner(), &json!({ "address": "alice" })), all);
+    assert_eq!(stats(&owner(), &json!({ "address": "bob", "from": START, "to": START + 1 })), all);
+    assert_eq!(stats(&owner(), &json!({ "from": START + 1 }))["count"], 0);
+    for asked in [json!({ "token": "ETH" }), json!({ "token": "0x1", "status": "confirmed" })] {
+        let mut counted = asked.clone();
+        counted["network"] = json!("n");
+        assert_eq!(stats(&owner(), &asked), stats(&owner(), &counted), "{asked}");
+    }
+    assert_eq!(stats(&a, &json!({}))["count"], 1);
+    assert_eq!(stats(&owner(), &json!({ "componentId": A }))["count"], 1);
+    let another = read(&store, &a, transactions::stats, &json!({ "componentId": B }));
+    assert_eq!(code(&another), ErrorCode::NotFound);
+}
+
+#[test]
+fn transactions_are_listed_by_any_filter_in_pages() {
+    let root = Root::new();
+    let store = root.open();
+    for index in 0..60_u32 {
+        let (from, to) = if index % 3 == 0 { ("x", "x") } else { ("x", "y") };
+        let asked = json!({ "transaction": {
+            "txHash": format!("h{index:02}"), "fromAddress": from, "toAddress": to, "amount": "1",
+            "network": "n", "status": if index % 2 == 0 { "pending" } else { "failed" },
+            "timestamp": index / 4, "tokenAddress": (index % 5 == 0).then_some("0x1"),
+        } });
+        write(&store, &owner(), transactions::put, &asked).unwrap();
+    }
+    let all = |mut asked: Value| -> Vec<u32> {
+        let mut found = Vec::new();
+        loop {
+            let page = read(&store, &owner(), transactions::list, &asked).unwrap();
+            let items = page["items"].as_array().unwrap().clone();
+            found.extend(items.iter().map(|item| {
+                item["txHash"].as_str().unwrap()[1..].parse::<u32>().unwrap()
+            }));
+            if page["nextCursor"].is_null() {
+                return found;
+            }
+            asked["cursor"] = page["nextCursor"].clone();
+        }
+    };
+    let descending = |keep: fn(u32) -> bool| -> Vec<u32> {
+        (0..60).rev().filter(|index| keep(*index)).collect()
+    };
+    assert_eq!(all(json!({ "limit": 7 })), descending(|_| true));
+    // Who sends to himself is listed once.
+    assert_eq!(all(json!({ "address": "x", "limit": 7 })), descending(|_| true));
+    assert_eq!(all(json!({ "address": "y", "limit": 7 })), descending(|index| index % 3 != 0));
+    assert_eq!(all(json!({ "status": "pending", "limit": 7 })), descending(|index| index % 2 == 0));
+    assert_eq!(
+        all(json!({ "address": "y", "status": "failed", "token": "ETH", "from": 3, "to": 9, "limit": 2 })),
+        descending(|index| index % 3 != 0 && index % 2 == 1 && index % 5 != 0 && (3..9).contains(&(index / 4)))
+    );
+    let ascending: Vec<u32> = (0..60).filter(|index| index % 3 != 0).collect();
+    assert_eq!(all(json!({ "address": "y", "direction": "asc", "limit": 7 })), ascending);
+}
+
+fn cached(address: &str, hash: osnova_storage_api::wire::BlobHash) -> Value {
+    json!({ "entry": {
+        "autonomiAddress": address, "contentHash": "c", "blobHash": hash, "dataType": "chunk",
+    } })
+}
+
+#[test]
+fn the_cache_evicts_in_the_order_of_access_what_nothing_else_keeps() {
+    let root = Root::new();
+    let store = root.open_unlocked();
+    let mut hashes = Vec::new();
+    for index in 0..6_u8 {
+        let mut holding = holding();
+        holding.pinned = index == 4;
+        let content = vec![index; 100];
+        let hash = put_blob_with(&store, &owner(), &content, holding, None).unwrap().hash;
+        write(&store, &owner(), cache::put, &cached(&format!("ant://{index}"), hash)).unwrap();
+        hashes.push(hash);
+    }
+    // 5 is an icon, and 0 and 1 are read again, in that order, while the clock stands still.
+    let mut icon = application("one");
+    icon["application"]["iconBlobHash"] = json!(hashes[5]);
+    write(&store, &owner(), applications::put, &icon).unwrap();
+    for address in ["ant://0", "ant://1"] {
+        store.cache_get(&owner(), &params(&json!([address]))).unwrap();
+    }
+    let missing = store.cache_get(&owner(), &params(&json!(["ant://9"])));
+    assert_eq!(code(&missing), ErrorCode::NotFound);
+    let stats = serde_json::to_value(store.cache_stats(&owner()).unwrap()).unwrap();
+    assert_eq!(stats, json!({ "entries": 6, "bytes": 600, "hits": 2, "misses": 1 }));
+
+    let evict = |target: u64| {
+        let evicted = store.evict_cache(&owner(), &params(&json!([target]))).unwrap();
+        (evicted.entries, evicted.bytes, evicted.bytes_left)
+    };
+    assert_eq!(evict(600), (0, 0, 600));
+    assert_eq!(evict(350), (3, 300, 300));
+    let left = read(&store, &owner(), cache::list, &json!({})).unwrap();
+    let left: Vec<&str> = left["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item["autonomiAddress"].as_str().unwrap())
+        .collect();
+    assert_eq!(left, ["ant://4", "ant://5", "ant://1"]);
+    for gone in [2, 3, 0] {
+        assert_eq!(code(&stat(&store, &owner(), &hashes[gone])), ErrorCode::NotFound);
+        assert!(!root.blob(&hashes[gone]).exists());
+    }
+    // What is pinned, or named elsewhere, stays.
+    assert_eq!(evict(0), (1, 100, 200));
+    assert!(root.blob(&hashes[4]).exists() && root.blob(&hashes[5]).exists());
+    let removed = write(&store, &owner(), cache::remove, &json!(["ant://5"])).unwrap();
+    assert_eq!(removed, json!({ "deleted": true }));
+    assert!(stat(&store, &owner(), &hashes[5]).is_ok());
+}
+
+#[test]
+fn a_message_holds_its_attachments_and_is_its_components() {
+    let root = Root::new();
+    let store = root.open_unlocked();
+    let (a, b) = (component_caller(A), component_caller(B));
+    let of_a = put_blob(&store, &a, b"a picture").unwrap().hash;
+    let message = |id: Option<&str>, attachments: Value| {
+        json!({ "message": {
+            "messageId": id, "channel": "c", "sender": "s", "timestamp": 5, "attachments": attachments,
+        } })
+    };
+    let asked = message(Some("m"), json!([of_a, of_a]));
+    let put = write(&store, &a, messages::put, &asked).unwrap();
+    assert_eq!((&put["componentId"], &put["attachments"]), (&json!(A), &json!([of_a, of_a])));
+    assert_eq!(stat(&store, &a, &of_a).unwrap().references.0, 2);
+    // It is told who names it where that is its own.
+    let refused = delete_blob(&store, &a, &of_a).unwrap_err().to_api();
+    assert_eq!(refused.data.holders.unwrap(), ["messages/m"]);
+
+    for (caller, asked, why) in [
+        (&b, message(Some("m"), json!([])), ConflictReason::Exists),
+        (&b, message(Some("n"), json!([of_a])), ConflictReason::ForeignKey),
+    ] {
+        assert_eq!(reason(&write(&store, caller, messages::put, &asked)), why);
+    }
+    assert_eq!(code(&read(&store, &b, messages::get, &json!(["m"]))), ErrorCode::NotFound);
+    assert_eq!(write(&store, &b, messages::delete, &json!(["m"])).unwrap()["deleted"], false);
+    let many = json!({ "items": [message(Some("n"), json!([])), message(Some("m"), json!([]))] });
+    let refused = write(&store, &b, messages::put_many, &many).unwrap_err().to_api();
+    assert_eq!(refused.data.index, Some(1));
+    assert_eq!(code(&read(&store, &b, messages::get, &json!(["n"]))), ErrorCode::NotFound);
+
+    // Ids of the store's own making are each another.
+    let ids: std::collections::BTreeSet<String> = (0..50)
+        .map(|_| write(&store, &b, messages::put, &message(None, json!([]))).unwrap())
+        .map(|put| put["messageId"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(ids.len(), 50);
+    let listed = |caller: &Caller, asked: Value| {
+        read(&store, caller, messages::list, &asked).unwrap()["items"].as_array().unwrap().len()
+    };
+    assert_eq!(listed(&a, json!({})), 1);
+    assert_eq!(listed(&owner(), json!({ "channel": "c" })), 51);
+    assert_eq!(listed(&owner(), json!({ "componentId": A, "channel": "c", "from": 5, "to": 6 })), 1);
+    assert_eq!(listed(&owner(), json!({ "to": 5 })), 0);
+
+    // The owner changes it; it stays the component's.
+    let put = write(&store, &owner(), messages::put, &message(Some("m"), json!([]))).unwrap();
+    assert_eq!(put["componentId"], A);
+    assert!(delete_blob(&store, &a, &of_a).unwrap().deleted);
+    assert!(changes(&store).contains(&format!(r#"messages ["m"] put {A}"#)));
+}
