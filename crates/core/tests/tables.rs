@@ -9,10 +9,10 @@ mod common;
 use calls::{params, read, write};
 use common::*;
 use osnova_storage_api::{ConflictReason, ErrorCode};
-use osnova_storage_core::{Caller, Store};
 use osnova_storage_core::db::{
     application_config, applications, cache, keys, messages, registry, transactions,
 };
+use osnova_storage_core::{Caller, Store};
 use serde_json::{Value, json};
 
 const A: &str = "org.example.a";
@@ -97,10 +97,7 @@ fn an_application_holds_its_icon_and_its_blobs_and_takes_its_settings_along() {
     assert_eq!(deleted, json!({ "deleted": true }));
     assert_eq!(query::<u32>(&store, "SELECT count(*) FROM application_config"), 0);
     let last: Vec<String> = changes(&store).into_iter().rev().take(2).collect();
-    assert_eq!(
-        last,
-        [r#"applications ["one"] delete -"#, r#"applicationConfig ["one"] delete -"#]
-    );
+    assert_eq!(last, [r#"applications ["one"] delete -"#, r#"applicationConfig ["one"] delete -"#]);
     assert!(delete_blob(&store, &owner(), &icon).unwrap().deleted);
 }
 
@@ -121,7 +118,10 @@ fn settings_are_listed_by_prefix_in_pages() {
     asked["cursor"] = page["nextCursor"].clone();
     let page = read(&store, &owner(), application_config::list, &asked).unwrap();
     assert_eq!(page["items"].as_array().unwrap().len(), 1);
-    assert_eq!((&page["items"][0]["key"], &page["nextCursor"]), (&json!("a/\u{10ffff}"), &Value::Null));
+    assert_eq!(
+        (&page["items"][0]["key"], &page["nextCursor"]),
+        (&json!("a/\u{10ffff}"), &Value::Null)
+    );
     asked["applicationId"] = json!("two");
     let foreign = read(&store, &owner(), application_config::list, &asked);
     assert_eq!(fields(&foreign.unwrap_err()), ["cursor"]);
@@ -285,8 +285,14 @@ fn an_index_is_never_given_twice() {
     }
     // Another's key is not shown, and its name is taken all the same.
     let b = component_caller(B);
-    assert_eq!(reason(&write(&store, &b, keys::register, &key("k1", None))), ConflictReason::Exists);
-    assert_eq!(code(&read(&store, &b, keys::get_by_public_key, &json!(["k1"]))), ErrorCode::NotFound);
+    assert_eq!(
+        reason(&write(&store, &b, keys::register, &key("k1", None))),
+        ConflictReason::Exists
+    );
+    assert_eq!(
+        code(&read(&store, &b, keys::get_by_public_key, &json!(["k1"]))),
+        ErrorCode::NotFound
+    );
     assert_eq!(write(&store, &b, keys::delete, &json!(["k1"])).unwrap()["deleted"], false);
     assert_eq!(reserve(&store, &b), 0);
 
@@ -382,13 +388,15 @@ fn sums_are_exact_kept_and_those_of_a_count() {
     .enumerate()
     {
         let by = if index == 4 { &a } else { &owner() };
-        write(&store, by, transactions::put, &transaction(&format!("h{index}"), amount, token)).unwrap();
+        write(&store, by, transactions::put, &transaction(&format!("h{index}"), amount, token))
+            .unwrap();
     }
     for (hash, status) in [("h0", "confirmed"), ("h1", "failed"), ("h2", "confirmed")] {
         let asked = json!({ "txHash": hash, "status": status });
         write(&store, &owner(), transactions::update_status, &asked).unwrap();
     }
-    let stats = |caller: &Caller, asked: &Value| read(&store, caller, transactions::stats, asked).unwrap();
+    let stats =
+        |caller: &Caller, asked: &Value| read(&store, caller, transactions::stats, asked).unwrap();
     let all = stats(&owner(), &json!({}));
     assert_eq!(
         all,
@@ -435,9 +443,11 @@ fn transactions_are_listed_by_any_filter_in_pages() {
         loop {
             let page = read(&store, &owner(), transactions::list, &asked).unwrap();
             let items = page["items"].as_array().unwrap().clone();
-            found.extend(items.iter().map(|item| {
-                item["txHash"].as_str().unwrap()[1..].parse::<u32>().unwrap()
-            }));
+            found.extend(
+                items
+                    .iter()
+                    .map(|item| item["txHash"].as_str().unwrap()[1..].parse::<u32>().unwrap()),
+            );
             if page["nextCursor"].is_null() {
                 return found;
             }
@@ -453,8 +463,13 @@ fn transactions_are_listed_by_any_filter_in_pages() {
     assert_eq!(all(json!({ "address": "y", "limit": 7 })), descending(|index| index % 3 != 0));
     assert_eq!(all(json!({ "status": "pending", "limit": 7 })), descending(|index| index % 2 == 0));
     assert_eq!(
-        all(json!({ "address": "y", "status": "failed", "token": "ETH", "from": 3, "to": 9, "limit": 2 })),
-        descending(|index| index % 3 != 0 && index % 2 == 1 && index % 5 != 0 && (3..9).contains(&(index / 4)))
+        all(
+            json!({ "address": "y", "status": "failed", "token": "ETH", "from": 3, "to": 9, "limit": 2 })
+        ),
+        descending(|index| index % 3 != 0
+            && index % 2 == 1
+            && index % 5 != 0
+            && (3..9).contains(&(index / 4)))
     );
     let ascending: Vec<u32> = (0..60).filter(|index| index % 3 != 0).collect();
     assert_eq!(all(json!({ "address": "y", "direction": "asc", "limit": 7 })), ascending);
@@ -560,7 +575,10 @@ fn a_message_holds_its_attachments_and_is_its_components() {
     };
     assert_eq!(listed(&a, json!({})), 1);
     assert_eq!(listed(&owner(), json!({ "channel": "c" })), 51);
-    assert_eq!(listed(&owner(), json!({ "componentId": A, "channel": "c", "from": 5, "to": 6 })), 1);
+    assert_eq!(
+        listed(&owner(), json!({ "componentId": A, "channel": "c", "from": 5, "to": 6 })),
+        1
+    );
     assert_eq!(listed(&owner(), json!({ "to": 5 })), 0);
 
     // The owner changes it; it stays the component's.
