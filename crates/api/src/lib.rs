@@ -11,6 +11,7 @@ pub mod batch;
 pub mod blobs;
 pub mod components;
 pub mod error;
+pub mod events;
 pub mod method;
 pub mod openrpc;
 pub mod preferences;
@@ -30,6 +31,7 @@ pub const NAMESPACES: &[(&str, &[MethodSpec])] = &[
     (preferences::SUMMARY, preferences::METHODS),
     (blobs::SUMMARY, blobs::METHODS),
     (batch::SUMMARY, batch::METHODS),
+    (events::SUMMARY, events::METHODS),
     (vault::SUMMARY, vault::METHODS),
     (auth::SUMMARY, auth::METHODS),
     (schema::SUMMARY, schema::METHODS),

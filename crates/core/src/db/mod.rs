@@ -11,19 +11,21 @@ mod columns;
 pub mod components;
 mod connection;
 mod deferred;
-mod feed;
+pub mod events;
+pub mod feed;
 pub(crate) mod meta;
 pub mod migrations;
 mod page;
 pub mod preferences;
 mod queue;
+mod recent;
+mod recorder;
 pub mod requests;
 pub mod schema;
 mod semver;
 mod tx;
 mod writer;
 
-use std::cell::Cell;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -33,6 +35,7 @@ use std::time::Duration;
 use r2d2_sqlite::SqliteConnectionManager;
 
 pub use queue::{Job, QueueLimits};
+pub use recent::{Recent, Sight};
 pub use tx::{Reader, Tx};
 
 use crate::clock::Clock;
@@ -71,6 +74,7 @@ pub struct Database {
     deferred: Arc<deferred::Deferred>,
     wal: Arc<checkpoint::WalWatch>,
     unsettled: Arc<AtomicBool>,
+    recent: Arc<Recent>,
     pool: r2d2::Pool<SqliteConnectionManager>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     root_id: [u8; meta::LENGTH],
@@ -142,6 +146,7 @@ impl Database {
         let deferred = Arc::new(deferred::Deferred::default());
         let wal = Arc::new(checkpoint::WalWatch::new(options.wal_limit_bytes));
         let unsettled = Arc::new(AtomicBool::new(false));
+        let recent = Arc::new(Recent::new(first_seq));
         let writer = writer::Writer {
             connection,
             queue: Arc::clone(&queue),
@@ -149,7 +154,8 @@ impl Database {
             clock,
             health,
             wal: Arc::clone(&wal),
-            next_seq: Cell::new(first_seq),
+            recorder: recorder::Recorder::new(first_seq),
+            recent: Arc::clone(&recent),
             feed_pruner: feed::Pruner::new(),
             request_pruner: requests::Pruner::new(),
             unsettled: Arc::clone(&unsettled),
@@ -165,6 +171,7 @@ impl Database {
             deferred,
             wal,
             unsettled,
+            recent,
             pool,
             threads: Mutex::new(threads),
             root_id,
@@ -175,6 +182,11 @@ impl Database {
     /// The random id of this data root.
     pub fn root_id(&self) -> &[u8; meta::LENGTH] {
         &self.root_id
+    }
+
+    /// The latest changes, in memory.
+    pub fn recent(&self) -> &Recent {
+        &self.recent
     }
 
     /// Reads with a connection of the pool, waiting for one.
