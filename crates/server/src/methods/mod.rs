@@ -5,6 +5,7 @@ mod auth;
 mod batch;
 mod blobs;
 mod components;
+mod events;
 mod preferences;
 mod rpc;
 mod schema;
@@ -24,6 +25,7 @@ pub(crate) fn registry() -> Result<Registry, String> {
     preferences::register(&mut registry);
     blobs::register(&mut registry);
     batch::register(&mut registry);
+    events::register(&mut registry);
     vault::register(&mut registry);
     auth::register(&mut registry);
     schema::register(&mut registry);
