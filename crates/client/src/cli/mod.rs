@@ -5,6 +5,7 @@ mod ask;
 mod blob;
 mod call;
 mod dependencies;
+mod events;
 mod failure;
 mod format;
 mod handover;
@@ -80,6 +81,7 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         Command::Set(what) => records::set(&session, what).await,
         Command::Rm(what) => records::remove(&session, what).await,
         Command::Deps(what) => dependencies::run(&session, what).await,
+        Command::Events(asked) => events::follow(&session, asked).await,
         Command::Unlock { file } => secret::unlock(&session, file.as_deref()).await,
         Command::Lock => secret::lock(&session).await,
         Command::Methods { .. } | Command::Completions { .. } => Ok(()),

@@ -1,6 +1,7 @@
 //! The grammar of the command line.
 
 mod access;
+mod events;
 
 use std::path::PathBuf;
 
@@ -13,6 +14,7 @@ use osnova_storage_client::api::wire::{BlobHash, ComponentId, Cursor, Preference
 use osnova_storage_client::api::{all_methods, wire};
 
 pub(super) use access::{Lifetime, SocketCommand, TokenCommand};
+pub(super) use events::EventsArguments;
 
 use super::failure::Failure;
 use super::output::Output;
@@ -92,6 +94,8 @@ pub(super) enum Command {
     Rm(RemoveWhat),
     /// Show what a component needs, or what needs it.
     Deps(DepsArguments),
+    /// Follow what changes, line by line, until Ctrl-C.
+    Events(EventsArguments),
     /// Load the master key; the phrase is asked for on the terminal.
     Unlock {
         /// Read the phrase, or 64 hexadecimal digits, from a file; - for standard input.
