@@ -151,7 +151,7 @@ mod tests {
         recent.publish(committed(11..16, "k", 0));
         assert_eq!(seen(&recent, 10, 8), Some((vec![12, 14], 15, false)));
         assert_eq!(seen(&recent, 10, 1), Some((vec![12], 12, true)));
-        assert_eq!(seen(&recent, 13, 1), Some((vec![14], 15, false)));
+        assert_eq!(seen(&recent, 13, 1), Some((vec![14], 14, true)));
         assert_eq!(seen(&recent, 15, 1), Some((vec![], 15, false)));
         // One who has read more than was told of is not sent back.
         assert_eq!(seen(&recent, 17, 1), Some((vec![], 17, false)));
