@@ -106,7 +106,7 @@ async fn write(
         let number = random(&mut state);
         let key: PreferenceKey = format!("k{writer}.{}", number % 12).parse().unwrap();
         let (if_revision, request_id) = (None, None);
-        if number % 5 == 0 {
+        if number.is_multiple_of(5) {
             client.call::<Delete>(DeleteParams { key, if_revision, request_id }).await.unwrap();
         } else {
             let value = JsonText::parse(number.to_string()).unwrap();

@@ -121,6 +121,7 @@ fn from_row(row: &Row<'_>) -> Result<Change> {
 /// Checks that all that came after a position is still there; the latest position.
 fn check(connection: &Connection, since: u64) -> Result<u64> {
     let latest = latest_of(connection)?;
+    // The last range is open: it goes to the latest position, and what is beyond was never given.
     let lived_through: Option<bool> = connection
         .prepare_cached(
             "SELECT coalesce(last_seq, ?2) >= ?1 FROM feed_ranges WHERE first_seq <= ?1
@@ -128,7 +129,7 @@ fn check(connection: &Connection, since: u64) -> Result<u64> {
         )?
         .query_row([since, latest], |row| row.get(0))
         .optional()?;
-    if since > latest || lived_through != Some(true) {
+    if lived_through != Some(true) {
         return Err(gone("this database has had no such position"));
     }
     if since < meta::feed_pruned(connection)? {

@@ -26,7 +26,7 @@ use crate::errors;
 /// Changes that a subscription holds in memory at a time.
 const PART_CHANGES: usize = 64;
 /// Where the database can't be read now, it is asked again after this.
-const RETRY_AFTER: Duration = Duration::from_millis(100);
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// One subscription's follower.
 pub(super) struct Follower {
