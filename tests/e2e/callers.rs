@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::document::{Document, name_of};
 use crate::example_root;
 use crate::support::{MASTER_KEY, Options, PHRASE};
-use crate::ways::{Door, Shown, Told, Way, outcome_of, request};
+use crate::ways::{Door, OVER_WEB_SOCKET_ONLY, Shown, Told, Way, outcome_of, request};
 use kinds::{Expected, Kind, Standing, Which, kinds};
 use table::{Access, Answer, CONTENT_OF_A, FRESH, Row, Things, table};
 use world::{Log, World};
@@ -181,7 +181,16 @@ fn is_answered(
     answer: Answer,
     at: &str,
 ) -> Value {
-    let told = world.send(row, way, things);
+    let mut told = world.send(row, way, things);
+    if OVER_WEB_SOCKET_ONLY.contains(&row.name) {
+        assert_eq!((told.code(), told.status), ("invalid_request", 200), "{at}");
+        if way.door == Door::Tcp || matches!(way.shown, Shown::InPath(_)) {
+            return Value::Null;
+        }
+        let (_, mut socket) = way.web_socket(&world.daemon);
+        let answer = socket.ask(&request(row.name, &(row.params)(things)));
+        told = Told { status: 200, outcome: outcome_of(answer) };
+    }
     let Answer::NotFound = answer else {
         assert_eq!(told.code(), "ok", "{at}: {told:?}");
         assert_eq!(told.status, if row.name == "WebSocket" { 101 } else { 200 }, "{at}");

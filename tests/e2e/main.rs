@@ -13,6 +13,7 @@ mod contract;
 mod credentials;
 mod document;
 mod errors;
+mod events;
 mod example_root;
 mod files;
 mod http_blobs;

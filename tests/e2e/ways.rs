@@ -177,6 +177,9 @@ impl Way {
     }
 }
 
+/// Methods that are answered over a WebSocket only.
+pub(crate) const OVER_WEB_SOCKET_ONLY: &[&str] = &["events.subscribe", "events.unsubscribe"];
+
 /// The text of a call.
 pub(crate) fn request(method: &str, params: &Value) -> String {
     json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string()

@@ -15,6 +15,7 @@ pub mod cache;
 pub mod component_data;
 pub mod components;
 pub mod error;
+pub mod events;
 pub mod identity;
 pub mod keys;
 pub mod logs;
@@ -52,6 +53,7 @@ pub const NAMESPACES: &[(&str, &[MethodSpec])] = &[
     (logs::SUMMARY, logs::METHODS),
     (blobs::SUMMARY, blobs::METHODS),
     (batch::SUMMARY, batch::METHODS),
+    (events::SUMMARY, events::METHODS),
     (vault::SUMMARY, vault::METHODS),
     (auth::SUMMARY, auth::METHODS),
     (schema::SUMMARY, schema::METHODS),

@@ -129,18 +129,23 @@ impl ClientBuilder {
             self.max_response_bytes,
             self.max_connections,
         )?;
-        let web_socket = match endpoint.protocol {
-            Protocol::Http => None,
-            Protocol::WebSocket => Some(WebSocket::new(
+        let web_socket = || {
+            WebSocket::new(
                 &endpoint,
-                authorization,
+                authorization.clone(),
                 self.request_timeout,
                 self.max_response_bytes,
-            )?),
+            )
+        };
+        let event_sockets = web_socket()?;
+        let web_socket = match endpoint.protocol {
+            Protocol::Http => None,
+            Protocol::WebSocket => Some(web_socket()?),
         };
         let request_ids = RequestIds::new()
             .map_err(|error| ClientError::Params(format!("no random numbers: {error}")))?;
-        Ok(Client::new(Inner { endpoint, http, web_socket, repeat: self.repeat, request_ids }))
+        let repeat = self.repeat;
+        Ok(Client::new(Inner { endpoint, http, web_socket, event_sockets, repeat, request_ids }))
     }
 
     /// Makes the client and a first connection.

@@ -28,6 +28,8 @@ pub(crate) struct Inner {
     /// Streams of blobs go this way always, calls where there is no WebSocket.
     pub(crate) http: Http,
     pub(crate) web_socket: Option<WebSocket>,
+    /// Makes a WebSocket for each who follows events.
+    pub(crate) event_sockets: WebSocket,
     pub(crate) repeat: Repeat,
     pub(crate) request_ids: RequestIds,
 }

@@ -60,6 +60,10 @@
 //! [`auth::CreateToken`](api::auth::CreateToken), ends as [`ClientError::OutcomeUnknown`]. [`Repeat`]
 //! holds the bounds.
 //!
+//! # What changes
+//! [`Client::events`] follows the changes of records over a WebSocket of its own, and goes on without gap
+//! or repeat after the connection was lost, or the daemon was restarted.
+//!
 //! # What happens where
 //! A call over HTTP runs on the caller's own task from end to end: no task is spawned and a call
 //! that is dropped closes its connection. A WebSocket has the background tasks of its library. The
@@ -75,6 +79,7 @@ mod builder;
 mod client;
 mod endpoint;
 mod error;
+mod events;
 mod http;
 mod prepared;
 mod repeat;
@@ -87,4 +92,5 @@ pub use builder::ClientBuilder;
 pub use client::Client;
 pub use endpoint::{Address, ENDPOINT_VARIABLE, Endpoint, EndpointError, Protocol, TOKEN_VARIABLE};
 pub use error::ClientError;
+pub use events::Events;
 pub use repeat::Repeat;

@@ -79,7 +79,7 @@ impl<'a> Attempts<'a> {
         &mut self,
         fault: Fault,
         method: &str,
-        endpoint: &dyn std::fmt::Display,
+        endpoint: &(dyn std::fmt::Display + Sync),
         effect: impl FnOnce() -> Effect,
     ) -> Result<(), ClientError> {
         self.made += 1;
@@ -108,7 +108,7 @@ impl<'a> Attempts<'a> {
     pub(crate) fn end(
         fault: Fault,
         method: &str,
-        endpoint: &dyn std::fmt::Display,
+        endpoint: &(dyn std::fmt::Display + Sync),
         effect: Effect,
     ) -> ClientError {
         match fault {

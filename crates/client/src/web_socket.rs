@@ -1,4 +1,4 @@
-//! Calls over one WebSocket, connected anew when it is lost.
+//! Calls over one WebSocket, connected anew when it is lost; and WebSockets for those who need their own.
 
 use std::fmt;
 use std::io;
@@ -21,6 +21,9 @@ use crate::socket::Socket;
 
 /// At most this many calls wait for the task that writes them to the socket; more wait in line.
 const MAX_QUEUED_CALLS: usize = 1024;
+
+/// A connection for calls has no notifications; the library wants room for one.
+const UNUSED: usize = 1;
 
 /// The WebSocket, and how to make it.
 pub(crate) struct WebSocket {
@@ -62,11 +65,20 @@ impl WebSocket {
     /// One try of a call.
     pub(crate) async fn call<R: DeserializeOwned>(&self, call: &Prepared) -> Result<R, Fault> {
         let socket = self.connected().await?;
+        self.call_on(&socket, call).await
+    }
+
+    /// One try of a call on this connection.
+    pub(crate) async fn call_on<R: DeserializeOwned>(
+        &self,
+        socket: &Arc<Connected>,
+        call: &Prepared,
+    ) -> Result<R, Fault> {
         let answer: Result<Box<RawValue>, Error> =
             socket.request(&call.method, Params(call.params())).await;
         let raw = match answer {
             Ok(raw) => raw,
-            Err(error) => return Err(self.fault(error, &socket, &call.method)),
+            Err(error) => return Err(self.fault(error, socket, &call.method)),
         };
         serde_json::from_str(raw.get()).map_err(|error| {
             let why = error.to_string();
@@ -83,7 +95,7 @@ impl WebSocket {
         if let Some(socket) = self.alive() {
             return Ok(socket);
         }
-        let socket = Arc::new(self.connect().await?);
+        let socket = Arc::new(self.connect(UNUSED).await?);
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(socket.clone());
         Ok(socket)
     }
@@ -93,7 +105,8 @@ impl WebSocket {
         current.as_ref().filter(|socket| socket.is_connected()).cloned()
     }
 
-    async fn connect(&self) -> Result<Connected, Fault> {
+    /// A connection of its own, on which this many notifications may wait to be taken.
+    pub(crate) async fn connect(&self, notifications: usize) -> Result<Connected, Fault> {
         let stream = Socket::connect(&self.address).await.map_err(Fault::NotSent)?;
         let mut headers = HeaderMap::new();
         if let Some(value) = &self.authorization {
@@ -108,6 +121,7 @@ impl WebSocket {
         Ok(ClientBuilder::default()
             .request_timeout(self.request_timeout)
             .max_concurrent_requests(MAX_QUEUED_CALLS)
+            .max_buffer_capacity_per_subscription(notifications)
             .build_with_tokio(sender, receiver))
     }
 

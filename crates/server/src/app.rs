@@ -5,13 +5,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use osnova_storage_core::Store;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
 use crate::access::{Gate, Meter, UnlockGuard};
 use crate::config::{Config, Limits};
 use crate::listen::ComponentSockets;
 use crate::rpc::Registry;
+
+/// Connections of the database's pool, which has four at least, that subscriptions may read by.
+const FEED_READERS: usize = 2;
 
 /// The running daemon.
 pub(crate) struct App {
@@ -31,6 +34,10 @@ pub(crate) struct App {
     pub(crate) socket_folder: PathBuf,
     /// WebSockets and their calls, which a clean stop waits for.
     pub(crate) tasks: TaskTracker,
+    /// The latest position of the feed that was committed: wakes those who follow it.
+    pub(crate) committed: watch::Sender<u64>,
+    /// Subscriptions that are behind read the database only so many at a time.
+    pub(crate) feed_readers: Arc<Semaphore>,
     stopping: watch::Sender<bool>,
 }
 
@@ -43,6 +50,11 @@ impl App {
         config: &Config,
         sockets: ComponentSockets,
     ) -> Self {
+        let committed = watch::Sender::new(0);
+        let woken = committed.clone();
+        store.db().recent().on_commit(move |position| {
+            woken.send_replace(position);
+        });
         Self {
             store,
             registry,
@@ -54,6 +66,8 @@ impl App {
             sockets,
             socket_folder: config.component_sockets.clone(),
             tasks: TaskTracker::new(),
+            committed,
+            feed_readers: Arc::new(Semaphore::new(FEED_READERS)),
             stopping: watch::Sender::new(false),
         }
     }

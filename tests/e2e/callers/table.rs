@@ -161,6 +161,7 @@ pub(super) fn table() -> Vec<Row> {
         component_data(),
         logs(),
         blobs(),
+        events(),
         vault(),
         auth(),
         daemon(),
@@ -652,6 +653,22 @@ fn blobs() -> Vec<Row> {
             Shows(|_| json!({ "count": 1, "bytes": CONTENT_OF_A.len() })),
             Shows(|_| json!({ "count": 0, "bytes": 0 })),
         ),
+    ]
+}
+
+/// What is seen of the feed is another test: tests/e2e/events.rs.
+fn events() -> Vec<Row> {
+    use Answer::Shows;
+    let read = "events:read";
+    let (none, begun, ended) = (
+        Shows(|_| json!({ "items": [], "more": false })),
+        Shows(|_| json!({ "subscription": 1 })),
+        Shows(|_| json!({ "unsubscribed": false })),
+    );
+    vec![
+        own("events.list", read, nothing, none, none),
+        own("events.subscribe", read, nothing, begun, begun),
+        own("events.unsubscribe", read, |_| json!({ "subscription": 1 }), ended, ended),
     ]
 }
 

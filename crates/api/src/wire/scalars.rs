@@ -247,6 +247,10 @@ integer_type! {
     pub struct Revision(u64), 0, MAX_SAFE_INTEGER
 }
 integer_type! {
+    /// A position in the change feed: strictly after it is where one goes on.
+    pub struct Position(u64), 0, MAX_SAFE_INTEGER
+}
+integer_type! {
     /// How many items a page may have: 1 to 1000.
     pub struct Limit(u16), 1, 1000
 }

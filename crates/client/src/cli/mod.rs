@@ -7,6 +7,7 @@ mod call;
 mod cocoon;
 mod data;
 mod dependencies;
+mod events;
 mod failure;
 mod format;
 mod handover;
@@ -88,6 +89,7 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         Command::Logs(command) => logs::run(&session, command).await,
         Command::Data(command) => data::run(&session, command).await,
         Command::Cocoon(command) => cocoon::run(&session, command).await,
+        Command::Events(asked) => events::follow(&session, asked).await,
         Command::Unlock { file } => secret::unlock(&session, file.as_deref()).await,
         Command::Lock => secret::lock(&session).await,
         Command::Methods { .. } | Command::Completions { .. } => Ok(()),

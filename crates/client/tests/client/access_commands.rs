@@ -37,6 +37,22 @@ async fn a_new_token_stands_alone_on_standard_output() {
 }
 
 #[tokio::test]
+async fn whoever_may_not_follow_events_is_told_what_to_do() {
+    let fake = Fake::start(vec![Step::Answer(401, UNAUTHORIZED.to_owned())]);
+    let output = run(&fake.endpoint(), &["events", "--namespace", "preferences"], "").await;
+    let (code, out, err) = texts(&output);
+    assert_eq!((code, out), (1, ""));
+    assert!(
+        err.starts_with("osnova-storage: unauthorized: ") && err.contains("--token-file"),
+        "{err}"
+    );
+    for wrong in [&["--since", "yesterday"][..], &["--since", "-1"], &["--namespace", ""]] {
+        let output = run(&fake.endpoint(), &[&["events"], wrong].concat(), "").await;
+        assert_eq!(texts(&output).0, 2, "{wrong:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_new_token_is_what_was_asked_for() {
     let fake = Fake::start(vec![Step::result(CREATED)]);
     let create = |more: &[&'static str]| [&["token", "create", "a"], more].concat();

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jsonrpsee::server::{RpcModule, ServerBuilder, ServerHandle};
 use jsonrpsee::types::{ErrorObjectOwned, Params};
+use osnova_storage_client::api::events::SubscribeParams;
 use osnova_storage_client::api::preferences::{Get, GetParams};
 use osnova_storage_client::{Client, ClientError, ErrorCode, Repeat};
 use serde_json::json;
@@ -76,11 +77,27 @@ async fn a_lost_socket_is_made_anew() {
     server.stop().unwrap();
 }
 
+/// What follows or calls can be given to a task of its own.
+#[test]
+fn calls_and_followers_can_be_spawned() {
+    fn can_be_spawned<F: Future + Send + 'static>(_: F) {}
+    let address = "127.0.0.1:1".parse().unwrap();
+    can_be_spawned(async move { client(address).call::<Get>(get("a")).await });
+    can_be_spawned(async move {
+        let mut events = client(address).events(SubscribeParams::default()).await?;
+        events.next().await
+    });
+}
+
 #[tokio::test]
 async fn nobody_listens() {
     let (address, server) = serve("127.0.0.1:0").await;
     server.stop().unwrap();
     server.stopped().await;
+    let client = Client::builder().endpoint(format!("ws://{address}")).repeat(Repeat::never());
+    let client = client.build().unwrap();
+    let error = client.events(SubscribeParams::default()).await.unwrap_err();
+    assert!(matches!(error, ClientError::Connect { .. }), "{error}");
     let client = Client::builder().endpoint(format!("ws://{address}")).repeat(Repeat::never());
     let error = client.connect().await.unwrap_err();
     assert!(matches!(error, ClientError::Connect { .. }), "{error}");

@@ -1,4 +1,5 @@
-//! What the database says of its data root: the root's random id, and the check value of its key.
+//! What the database says of its data root: the root's random id, the check value of its key, and up to
+//! where the change feed was pruned.
 
 use rusqlite::{Connection, OptionalExtension};
 
@@ -30,7 +31,17 @@ pub(crate) fn set_key_check(tx: &Tx<'_>, check: &[u8; LENGTH]) -> Result<()> {
     put(tx.connection(), "key_check", check)
 }
 
-fn get(connection: &Connection, key: &str) -> Result<Option<[u8; LENGTH]>> {
+/// The last position that was pruned from the change feed; 0 where none was.
+pub(crate) fn feed_pruned(connection: &Connection) -> Result<u64> {
+    Ok(get(connection, "feed_pruned")?.map_or(0, u64::from_be_bytes))
+}
+
+/// Notes the last position that was pruned from the change feed.
+pub(crate) fn set_feed_pruned(connection: &Connection, position: u64) -> Result<()> {
+    put(connection, "feed_pruned", &position.to_be_bytes())
+}
+
+fn get<const N: usize>(connection: &Connection, key: &str) -> Result<Option<[u8; N]>> {
     let value = connection
         .prepare_cached("SELECT value FROM meta WHERE key = ?1")?
         .query_row([key], |row| row.get(0))
@@ -38,10 +49,10 @@ fn get(connection: &Connection, key: &str) -> Result<Option<[u8; LENGTH]>> {
     Ok(value)
 }
 
-fn put(connection: &Connection, key: &str, value: &[u8; LENGTH]) -> Result<()> {
+fn put(connection: &Connection, key: &str, value: &[u8]) -> Result<()> {
     connection.execute(
         "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-        (key, value.as_slice()),
+        (key, value),
     )?;
     Ok(())
 }

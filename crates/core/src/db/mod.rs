@@ -15,7 +15,8 @@ pub mod components;
 mod connection;
 mod decimal;
 pub(crate) mod deferred;
-mod feed;
+pub mod events;
+pub mod feed;
 pub mod keys;
 mod keyset;
 pub mod messages;
@@ -24,6 +25,8 @@ pub mod migrations;
 pub(crate) mod page;
 pub mod preferences;
 mod queue;
+mod recent;
+mod recorder;
 pub mod registry;
 pub mod requests;
 pub mod schema;
@@ -33,7 +36,6 @@ pub mod transactions;
 mod tx;
 mod writer;
 
-use std::cell::Cell;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -43,6 +45,7 @@ use std::time::Duration;
 use r2d2_sqlite::SqliteConnectionManager;
 
 pub use queue::{Job, QueueLimits};
+pub use recent::{Recent, Sight};
 pub(crate) use tx::Environment;
 pub use tx::{Reader, Tx};
 
@@ -81,6 +84,7 @@ pub struct Database {
     deferred: Arc<deferred::Deferred>,
     wal: Arc<checkpoint::WalWatch>,
     unsettled: Arc<AtomicBool>,
+    recent: Arc<Recent>,
     pool: r2d2::Pool<SqliteConnectionManager>,
     environment: Arc<Environment>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -156,6 +160,7 @@ impl Database {
         let deferred = Arc::new(deferred::Deferred::default());
         let wal = Arc::new(checkpoint::WalWatch::new(options.wal_limit_bytes));
         let unsettled = Arc::new(AtomicBool::new(false));
+        let recent = Arc::new(Recent::new(first_seq));
         let writer = writer::Writer {
             connection,
             queue: Arc::clone(&queue),
@@ -163,7 +168,8 @@ impl Database {
             environment: Arc::clone(&environment),
             health,
             wal: Arc::clone(&wal),
-            next_seq: Cell::new(first_seq),
+            recorder: recorder::Recorder::new(first_seq),
+            recent: Arc::clone(&recent),
             feed_pruner: feed::Pruner::new(),
             request_pruner: requests::Pruner::new(),
             unsettled: Arc::clone(&unsettled),
@@ -179,6 +185,7 @@ impl Database {
             deferred,
             wal,
             unsettled,
+            recent,
             pool,
             environment,
             threads: Mutex::new(threads),
@@ -190,6 +197,11 @@ impl Database {
     /// The random id of this data root.
     pub fn root_id(&self) -> &[u8; meta::LENGTH] {
         &self.root_id
+    }
+
+    /// The latest changes, in memory.
+    pub fn recent(&self) -> &Recent {
+        &self.recent
     }
 
     /// Reads with a connection of the pool, waiting for one.

@@ -4,13 +4,15 @@
 //! call of its own, one among many in a batch, the importer and the tests. An operation touches
 //! nothing outside its transaction, since a group of them may have to be run again.
 
-use std::cell::Cell;
 use std::sync::Arc;
 
 use osnova_storage_api::ApiError;
+pub(crate) use osnova_storage_api::events::ChangeKind;
 use osnova_storage_api::wire::Revision;
 use rusqlite::Connection;
 
+use super::feed::Change;
+use super::recorder::Recorder;
 use super::storage::StorageLimits;
 use crate::clock::Clock;
 use crate::error::{Result, StoreError};
@@ -30,7 +32,7 @@ pub(crate) struct Environment {
 /// A transaction on the write connection, as one operation sees it.
 pub struct Tx<'a> {
     connection: &'a Connection,
-    next_seq: &'a Cell<u64>,
+    recorder: &'a Recorder,
     environment: &'a Environment,
     now: i64,
 }
@@ -38,11 +40,11 @@ pub struct Tx<'a> {
 impl<'a> Tx<'a> {
     pub(crate) fn new(
         connection: &'a Connection,
-        next_seq: &'a Cell<u64>,
+        recorder: &'a Recorder,
         environment: &'a Environment,
         now: i64,
     ) -> Self {
-        Self { connection, next_seq, environment, now }
+        Self { connection, recorder, environment, now }
     }
 
     /// The connection, inside the transaction.
@@ -102,8 +104,8 @@ impl<'a> Tx<'a> {
         key: &[&str],
         kind: ChangeKind,
     ) -> Result<Revision> {
-        let seq = self.next_seq.get();
-        let key = serde_json::to_string(key).map_err(|error| {
+        let seq = self.recorder.next();
+        let key = serde_json::value::to_raw_value(key).map_err(|error| {
             StoreError::Internal(format!("a feed key can't be written: {error}"))
         })?;
         self.connection
@@ -111,27 +113,15 @@ impl<'a> Tx<'a> {
                 "INSERT INTO change_feed (seq, namespace, key_json, kind, component_id)
                  VALUES (?1, ?2, ?3, ?4, ?5)",
             )?
-            .execute((seq, namespace, key, kind.as_str(), component))?;
-        self.next_seq.set(seq + 1);
+            .execute((seq, namespace, key.get(), kind.as_str(), component))?;
+        self.recorder.record(Change {
+            position: seq,
+            namespace: namespace.to_owned(),
+            key,
+            kind,
+            component: component.map(str::to_owned),
+        });
         Ok(Revision(seq))
-    }
-}
-
-/// What happened to a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ChangeKind {
-    /// It was stored, new or again.
-    Put,
-    /// It was deleted.
-    Delete,
-}
-
-impl ChangeKind {
-    fn as_str(self) -> &'static str {
-        match self {
-            ChangeKind::Put => "put",
-            ChangeKind::Delete => "delete",
-        }
     }
 }
 

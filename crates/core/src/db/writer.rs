@@ -11,7 +11,6 @@
 //! a crash. All of the group are told that the outcome is unknown, and a checkpoint that truncates the
 //! WAL must succeed before the next commit: it replaces whatever the kernel failed to write.
 
-use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -22,6 +21,8 @@ use rusqlite::{Connection, ErrorCode, ffi};
 use super::checkpoint::WalWatch;
 use super::deferred::{Deferred, Pending};
 use super::queue::{Job, Queue};
+use super::recent::Recent;
+use super::recorder::Recorder;
 use super::tx::{Environment, Tx};
 use super::{feed, requests};
 use crate::error::{Result, StoreError};
@@ -38,7 +39,8 @@ pub(crate) struct Writer {
     pub(crate) environment: Arc<Environment>,
     pub(crate) health: Health,
     pub(crate) wal: Arc<WalWatch>,
-    pub(crate) next_seq: Cell<u64>,
+    pub(crate) recorder: Recorder,
+    pub(crate) recent: Arc<Recent>,
     pub(crate) feed_pruner: feed::Pruner,
     pub(crate) request_pruner: requests::Pruner,
     /// The WAL may hold a commit of unknown outcome: it must be truncated before the next one.
@@ -95,11 +97,15 @@ impl Writer {
             }
             return;
         }
-        let first_seq = self.next_seq.get();
+        let first_seq = self.recorder.next();
         let flushed = match self.try_group(&mut group) {
-            Ok(Flushed(flushed)) => flushed,
+            Ok(Flushed(flushed)) => {
+                self.publish();
+                flushed
+            }
             Err(GroupFailure::OutcomeUnknown) => {
                 self.outcome_unknown();
+                self.recorder.discard();
                 group.iter_mut().for_each(|job| job.refuse(StoreError::OutcomeUnknown));
                 false
             }
@@ -108,7 +114,7 @@ impl Writer {
                 false
             }
             Err(GroupFailure::RolledBack) => {
-                self.next_seq.set(first_seq);
+                self.recorder.rewind(first_seq);
                 group.iter_mut().for_each(|job| self.run_alone(job));
                 false
             }
@@ -159,7 +165,7 @@ impl Writer {
         pending: Option<&Pending>,
     ) -> std::result::Result<Flushed, GroupFailure> {
         let started = Instant::now();
-        let first_seq = self.next_seq.get();
+        let first_seq = self.recorder.next();
         let now = self.environment.clock.now();
         self.execute("BEGIN IMMEDIATE").map_err(|error| match error.sqlite_error_code() {
             // Another program holds the lock, and was waited for; to try each call alone would wait
@@ -182,7 +188,7 @@ impl Writer {
             self.in_savepoint(now, |tx| job.run(tx))?;
         }
         self.feed_pruner
-            .prune(&self.connection, self.next_seq.get() - first_seq)
+            .prune(&self.connection, self.recorder.next() - first_seq)
             .map_err(|_| self.roll_back())?;
         let bytes = group.iter().map(Job::weight).sum();
         self.request_pruner
@@ -199,7 +205,7 @@ impl Writer {
         now: i64,
         operation: impl FnOnce(&Tx<'_>) -> bool,
     ) -> std::result::Result<bool, GroupFailure> {
-        let seq = self.next_seq.get();
+        let seq = self.recorder.next();
         self.execute("SAVEPOINT call").map_err(|_| self.roll_back())?;
         let succeeded = operation(&self.tx(now));
         // SQLITE_FULL, IOERR and NOMEM may have ended the transaction, the released savepoints of
@@ -208,7 +214,7 @@ impl Writer {
             return Err(GroupFailure::RolledBack);
         }
         if !succeeded {
-            self.next_seq.set(seq);
+            self.recorder.rewind(seq);
             self.execute("ROLLBACK TO call").map_err(|_| self.roll_back())?;
         }
         self.execute("RELEASE call").map_err(|_| self.roll_back())?;
@@ -216,7 +222,7 @@ impl Writer {
     }
 
     fn tx(&self, now: i64) -> Tx<'_> {
-        Tx::new(&self.connection, &self.next_seq, &self.environment, now)
+        Tx::new(&self.connection, &self.recorder, &self.environment, now)
     }
 
     fn commit(&self) -> std::result::Result<(), GroupFailure> {
@@ -233,17 +239,17 @@ impl Writer {
 
     /// Runs a call in a transaction of its own, after its group's was rolled back.
     fn run_alone(&mut self, job: &mut Job) {
-        let seq = self.next_seq.get();
+        let seq = self.recorder.next();
         let outcome = match self.settle() {
             Ok(()) => self.try_alone(job),
             Err(error) => Err(not_settled(&error)),
         };
         match outcome {
-            Ok(true) => {}
+            Ok(true) => self.publish(),
             // The operation's own error is its result.
-            Ok(false) => self.next_seq.set(seq),
+            Ok(false) => self.recorder.rewind(seq),
             Err(error) => {
-                self.next_seq.set(seq);
+                self.recorder.rewind(seq);
                 job.refuse(error);
             }
         }
@@ -269,6 +275,14 @@ impl Writer {
                 self.roll_back();
                 Err(error.into())
             }
+        }
+    }
+
+    /// Tells those who follow the feed of what was committed, before whoever wrote it is answered: a
+    /// revision that is known to anyone is a position that may be asked for.
+    fn publish(&self) {
+        if let Some(committed) = self.recorder.take() {
+            self.recent.publish(committed);
         }
     }
 

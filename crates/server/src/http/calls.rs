@@ -22,7 +22,7 @@ use super::body::Patient;
 use super::plain;
 use crate::access::{Credential, Held, LARGE_BYTES};
 use crate::app::App;
-use crate::rpc::{Rpc, error_body};
+use crate::rpc::{Opened, Rpc, error_body};
 
 /// Answers a request on the path `/` that is not for a WebSocket.
 pub(super) async fn answer(
@@ -60,7 +60,7 @@ pub(super) async fn answer(
     };
     // JSON-RPC errors are answers too, and have the status 200.
     match answer_text(rpc, &body, &parts.extensions).await {
-        Some(Answer { text, room }) => {
+        Some(Answer { text, room, .. }) => {
             let mut response = plain(StatusCode::OK, "application/json", text);
             if let Some(room) = room {
                 response.extensions_mut().insert(room);
@@ -88,15 +88,17 @@ async fn room(
     }
 }
 
-/// An answer, and the room it takes where it is large: to be held until it is taken.
+/// An answer, the room it takes where it is large, to be held until it is taken, and the subscriptions
+/// that begin once it is on its way.
 pub(super) struct Answer {
     pub(super) text: String,
     pub(super) room: Option<Held>,
+    pub(super) opened: Option<Opened>,
 }
 
 impl From<String> for Answer {
     fn from(text: String) -> Self {
-        Self { text, room: None }
+        Self { text, room: None, opened: None }
     }
 }
 
@@ -164,7 +166,8 @@ fn written(answer: MethodResponse) -> Option<Answer> {
     }
     let (text, _, mut extensions) = answer.into_parts();
     let room = extensions.remove::<Held>();
-    Some(Answer { text: Box::<str>::from(text).into_string(), room })
+    let opened = extensions.remove::<Opened>();
+    Some(Answer { text: Box::<str>::from(text).into_string(), room, opened })
 }
 
 fn failed(status: StatusCode, id: Id<'_>, error: &ApiError) -> HttpResponse {

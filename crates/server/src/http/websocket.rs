@@ -1,4 +1,5 @@
-//! JSON-RPC over a WebSocket: many calls at a time, each answered when it is done.
+//! JSON-RPC over a WebSocket: many calls at a time, each answered when it is done, and the notifications
+//! of subscriptions between the answers.
 //!
 //! What a connection may have on its way is bounded: so many calls run or wait for their answer to be
 //! taken, and no further message is read before one of them is done. A client that does not take its
@@ -22,10 +23,10 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::calls::{self, Answer};
 use super::plain;
-use crate::access::{Credential, Held};
+use crate::access::Credential;
 use crate::app::App;
 use crate::listen::Connection;
-use crate::rpc::{Rpc, error_body};
+use crate::rpc::{Outgoing, Rpc, Subscriptions, error_body};
 
 /// Messages of one connection that are answered at a time.
 const MESSAGES_IN_FLIGHT: usize = 256;
@@ -81,13 +82,6 @@ pub(super) async fn upgrade(
         .map(HttpBody::new)
 }
 
-/// A message on its way to the client.
-struct Outgoing {
-    message: Message,
-    /// The room that a large answer takes, until it is sent.
-    room: Option<Held>,
-}
-
 /// Why a connection ends.
 enum End {
     /// The client is gone, or does not answer.
@@ -115,7 +109,10 @@ impl Session {
         let (answers, queued) = mpsc::channel(QUEUED_ANSWERS);
         let mut sending = tokio::spawn(send_all(sink, queued));
         let places = Arc::new(Semaphore::new(MESSAGES_IN_FLIGHT));
-        let end = self.receive_all(&mut stream, &answers, &places).await;
+        let subscriptions = Subscriptions::new(answers.clone());
+        let end = self.receive_all(&mut stream, &answers, &places, &subscriptions).await;
+        // What they send would only stand before the last answers.
+        subscriptions.end();
         let (code, reason) = match end {
             End::Gone => {
                 sending.abort();
@@ -149,6 +146,7 @@ impl Session {
         stream: &mut SplitStream<WebSocket>,
         answers: &mpsc::Sender<Outgoing>,
         places: &Arc<Semaphore>,
+        subscriptions: &Arc<Subscriptions>,
     ) -> End {
         let idle = self.app.limits.idle_timeout;
         let period = (idle / 2).clamp(SHORTEST_SILENCE, LONGEST_SILENCE);
@@ -159,6 +157,7 @@ impl Session {
         let mut heard = Instant::now();
         let mut extensions = http::Extensions::new();
         extensions.insert(Arc::clone(&self.credential));
+        extensions.insert(Arc::clone(subscriptions));
         let extensions = Arc::new(extensions);
         loop {
             let place = tokio::select! {
@@ -210,10 +209,13 @@ impl Session {
         self.app.tasks.spawn(async move {
             let answer = calls::answer_text(&rpc, &text, &extensions).await;
             drop(text);
-            if let Some(Answer { text, room }) = answer {
+            if let Some(Answer { text, room, opened }) = answer {
                 // Nobody takes it where the client is gone; what the call did stands.
                 let message = Message::Text(text.into());
-                let _ = answers.send(Outgoing { message, room }).await;
+                let sent = answers.send(Outgoing { message, room }).await;
+                if let Some(opened) = opened.filter(|_| sent.is_ok()) {
+                    opened.begin();
+                }
             }
             drop(place);
         });

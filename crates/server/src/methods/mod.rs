@@ -9,6 +9,7 @@ mod blobs;
 mod cache;
 mod component_data;
 mod components;
+mod events;
 mod identity;
 mod keys;
 mod logs;
@@ -46,6 +47,7 @@ pub(crate) fn registry() -> Result<Registry, String> {
     logs::register(&mut registry);
     blobs::register(&mut registry);
     batch::register(&mut registry);
+    events::register(&mut registry);
     vault::register(&mut registry);
     auth::register(&mut registry);
     schema::register(&mut registry);

@@ -5,9 +5,13 @@
 //! empty: it would run the calls of a batch one after the other.
 
 mod answer;
+mod follow;
 mod registry;
 mod service;
+mod subscribe;
+mod subscriptions;
 
 pub(crate) use answer::error_body;
 pub(crate) use registry::Registry;
 pub(crate) use service::Rpc;
+pub(crate) use subscriptions::{Opened, Outgoing, Subscriptions};

@@ -21,6 +21,7 @@ use osnova_storage_core::{Caller, StoreError};
 use tokio::sync::oneshot;
 
 use super::answer;
+use super::subscriptions::Subscriptions;
 use crate::access::{self, Account, Credential, Held, LARGE_BYTES, Permit};
 use crate::app::App;
 use crate::errors;
@@ -39,6 +40,8 @@ pub(super) struct Call<'a> {
     pub(super) permits: CallPermits,
     /// Held where the call is one of a batch, whose answer is one.
     pub(super) large_answer: Option<Held>,
+    /// Those of the WebSocket that it came over; none over HTTP.
+    pub(super) subscriptions: Option<&'a Arc<Subscriptions>>,
 }
 
 /// That a call may run: one permit of the daemon's, one of its caller's.
@@ -81,7 +84,7 @@ enum AnswerSize {
     Large,
 }
 
-type Handler = Box<dyn Fn(&Arc<App>, Call<'_>, &mut Vec<Job>) -> Begun + Send + Sync>;
+pub(super) type Handler = Box<dyn Fn(&Arc<App>, Call<'_>, &mut Vec<Job>) -> Begun + Send + Sync>;
 
 /// A write among many, its params read and not yet applied.
 type Operation = Box<dyn Fn(&Tx<'_>, &Caller) -> StoreResult<JsonText> + Send>;
@@ -256,7 +259,7 @@ impl Registry {
         + 'static,
     ) {
         let handler = move |app: &Arc<App>, call: Call<'_>, _: &mut Vec<Job>| {
-            let Call { id, credential, params, permits, large_answer } = call;
+            let Call { id, credential, params, permits, large_answer, .. } = call;
             let caller = Arc::clone(credential.caller());
             let account = (size == AnswerSize::Large && large_answer.is_none())
                 .then(|| Arc::clone(credential.account()));
@@ -286,7 +289,7 @@ impl Registry {
         self.insert(M::SPEC, Service::Other, Box::new(handler));
     }
 
-    fn insert(&mut self, spec: MethodSpec, service: Service, handler: Handler) {
+    pub(super) fn insert(&mut self, spec: MethodSpec, service: Service, handler: Handler) {
         let entry = Entry { spec, service, handler, prepare: None };
         self.entries.insert(spec.name.to_owned(), entry);
     }
@@ -373,7 +376,8 @@ where
     Begun::Waiting(answer.boxed())
 }
 
-fn parse<M: Method>(params: Option<&str>) -> Result<M::Params, ApiError> {
+/// Reads the params of a call.
+pub(super) fn parse<M: Method>(params: Option<&str>) -> Result<M::Params, ApiError> {
     M::Params::from_params(params).map_err(ApiError::from)
 }
 

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use super::answer;
 use super::registry::{Begun, Call, CallPermits, Service};
+use super::subscriptions::{Opened, Subscriptions};
 use crate::access::audit::Trace;
 use crate::access::{self, Credential, Held};
 use crate::app::App;
@@ -57,8 +58,10 @@ impl Rpc {
             Err(error) => return Begun::Done(answer::error(id, &error)),
         };
         let params = request.params.as_deref().map(RawValue::get);
-        let call = Call { id, credential: Arc::clone(credential), params, permits, large_answer };
-        let traced = Trace::start(&entry.spec, credential);
+        let subscriptions = request.extensions.get::<Arc<Subscriptions>>();
+        let credential = Arc::clone(credential);
+        let traced = Trace::start(&entry.spec, &credential);
+        let call = Call { id, credential, params, permits, large_answer, subscriptions };
         match entry.begin(&self.app, call, jobs) {
             Begun::Done(response) => {
                 traced.finish(response.as_error_code());
@@ -209,16 +212,22 @@ impl BatchRun {
     /// All answers as one, once every one of them is there.
     fn finish(self) -> MethodResponse {
         let mut builder = BatchResponseBuilder::new_with_limit(self.max_bytes);
+        let mut opened = Opened::none();
         for (_, slot) in self.slots {
-            if let Begun::Done(response) = slot
-                && builder.append(response).is_err()
-            {
+            let Begun::Done(mut response) = slot else { continue };
+            if let Some(more) = response.extensions_mut().remove::<Opened>() {
+                opened.add(more);
+            }
+            if builder.append(response).is_err() {
                 return answer::error(Id::Null, &errors::instead_of_library_error(-32011));
             }
         }
         let mut response = MethodResponse::from_batch(builder.finish());
         if let Some(room) = self.large_answer {
             response.extensions_mut().insert::<Held>(room);
+        }
+        if !opened.is_empty() {
+            response.extensions_mut().insert(opened);
         }
         response
     }

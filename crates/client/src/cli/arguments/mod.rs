@@ -3,6 +3,7 @@
 mod access;
 mod cocoon;
 mod data;
+mod events;
 mod kv;
 mod logs;
 
@@ -19,6 +20,7 @@ use osnova_storage_client::api::{all_methods, wire};
 pub(super) use access::{Lifetime, SocketCommand, TokenCommand};
 pub(super) use cocoon::CocoonCommand;
 pub(super) use data::DataCommand;
+pub(super) use events::EventsArguments;
 pub(super) use kv::KvCommand;
 pub(super) use logs::{LogsCommand, SearchArguments};
 
@@ -112,6 +114,8 @@ pub(super) enum Command {
     /// Cocoons: the sealed keys of users.
     #[command(subcommand)]
     Cocoon(CocoonCommand),
+    /// Follow what changes, line by line, until Ctrl-C.
+    Events(EventsArguments),
     /// Load the master key; the phrase is asked for on the terminal.
     Unlock {
         /// Read the phrase, or 64 hexadecimal digits, from a file; - for standard input.
