@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::method::{Access, Example, Visibility, methods, with_request_id};
+use crate::method::{Access, Example, RequestIdentity, Visibility, methods};
 use crate::wire::{FieldErrors, JsonText, Name, Path, RequestId, Wire, wire_object};
 
 /// The params of an operation, read by its own method.
@@ -65,7 +65,24 @@ wire_object! {
         pub request_id: Option<RequestId>,
     }
 }
-with_request_id!(ApplyParams);
+
+impl RequestIdentity for ApplyParams {
+    fn request_id(&self) -> Option<&RequestId> {
+        self.request_id.as_ref()
+    }
+
+    fn hold_sealed_values(&self) -> bool {
+        // `_` may stand for the dot.
+        let writes = |operation: &Operation| {
+            operation.method.as_str().replacen('_', ".", 1).starts_with("storage.write")
+        };
+        self.operations.iter().any(writes)
+    }
+
+    fn set_request_id(&mut self, id: RequestId) {
+        self.request_id.get_or_insert(id);
+    }
+}
 
 /// What the operations answered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -95,5 +112,24 @@ methods! {
             params: r#"{"operations":[{"method":"preferences.set","params":{"key":"ui.greeting","value":"hello.txt"}},{"method":"blobs.pin","params":["738e10c42fc3177b07bc6ea9c685e764abb4482c232963394fc91c4b30653745"]}],"requestId":"greeting-1"}"#,
             result: r#"{"results":[{"key":"ui.greeting","value":"hello.txt","updatedAt":1764028800,"revision":1849708136857606},{"hash":"738e10c42fc3177b07bc6ea9c685e764abb4482c232963394fc91c4b30653745","size":14,"contentType":"text/plain","name":"hello.txt","pinned":true,"createdAt":1764028800,"references":0,"storedSize":238,"codec":"none"}]}"#,
         }],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_holds_sealed_values_where_one_of_its_writes_does() {
+        let holds = |methods: &[&str]| {
+            let operation =
+                |method: &&str| Operation { method: method.parse().unwrap(), params: None };
+            let operations = methods.iter().map(operation).collect();
+            ApplyParams { operations, request_id: None }.hold_sealed_values()
+        };
+        for method in ["storage.write", "storage_write", "storage.writeMany", "storage_writeMany"] {
+            assert!(holds(&["preferences.set", method]), "{method}");
+        }
+        assert!(!holds(&["preferences.set", "storage.delete", "components.put"]));
     }
 }

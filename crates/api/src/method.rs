@@ -172,6 +172,12 @@ pub trait RequestIdentity {
         None
     }
 
+    /// Whether they hold a value that is stored sealed: then not even a plain hash of them may be kept,
+    /// from which a short value could be guessed.
+    fn hold_sealed_values(&self) -> bool {
+        false
+    }
+
     /// Gives the request an id, where the method takes one and the caller gave none.
     fn set_request_id(&mut self, _id: RequestId) {}
 }
@@ -182,12 +188,20 @@ macro_rules! no_request_id {
 }
 pub(crate) use no_request_id;
 
-/// Marks params types with a field `request_id: Option<RequestId>`.
+/// Marks params types with a field `request_id: Option<RequestId>`; after `sealed:` such as hold values
+/// that are stored sealed.
 macro_rules! with_request_id {
-    ($( $Name:ty ),+ $(,)?) => { $(
+    (sealed: $( $Name:ty ),+ $(,)?) => {
+        $crate::method::with_request_id!(@ true, $( $Name ),+);
+    };
+    (@ $sealed:literal, $( $Name:ty ),+) => { $(
         impl $crate::method::RequestIdentity for $Name {
             fn request_id(&self) -> Option<&$crate::wire::RequestId> {
                 self.request_id.as_ref()
+            }
+
+            fn hold_sealed_values(&self) -> bool {
+                $sealed
             }
 
             fn set_request_id(&mut self, id: $crate::wire::RequestId) {
@@ -195,6 +209,9 @@ macro_rules! with_request_id {
             }
         }
     )+ };
+    ($( $Name:ty ),+ $(,)?) => {
+        $crate::method::with_request_id!(@ false, $( $Name ),+);
+    };
 }
 pub(crate) use with_request_id;
 

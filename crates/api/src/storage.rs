@@ -153,7 +153,8 @@ wire_object! {
     }
 }
 no_request_id!(ReadParams, ListParams);
-with_request_id!(WriteParams, WriteManyParams, DeleteParams);
+with_request_id!(DeleteParams);
+with_request_id!(sealed: WriteParams, WriteManyParams);
 
 methods! {
     "Each component's own key-value records: JSON values, sealed in the database.";

@@ -321,7 +321,7 @@ impl Machine {
             Step::Pin { content, caller, pinned } => self.pin(*content, *caller, *pinned),
             Step::Reopen { after_seconds } => {
                 self.store = None;
-                self.root.clock.advance(*after_seconds);
+                self.root.clock.jump(*after_seconds);
                 self.store = Some(self.root.open_unlocked());
                 self.compare();
             }

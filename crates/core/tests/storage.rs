@@ -9,10 +9,12 @@ mod values;
 use std::collections::BTreeSet;
 
 use common::*;
-use osnova_storage_api::ErrorCode;
 use osnova_storage_api::status::Health;
-use osnova_storage_api::storage::{ListParams, ValuePage};
-use osnova_storage_api::wire::{Limit, Revision};
+use osnova_storage_api::storage::{ListParams, ValuePage, WriteParams};
+use osnova_storage_api::wire::{Limit, RequestId, Revision};
+use osnova_storage_api::{ConflictReason, ErrorCode};
+use osnova_storage_core::db::requests::{self, Request};
+use osnova_storage_core::db::storage;
 use osnova_storage_core::db::storage::UnsealError;
 use osnova_storage_core::db::storage::seal::{OVERHEAD, Place, Sealer};
 use osnova_storage_core::error::Result;
@@ -250,6 +252,39 @@ fn blobs_or_values_that_open_are_enough_where_there_is_no_check_value() {
     }
 }
 
+/// The size of a value stands in clear: from a plain hash of what was asked, kept for a day under its
+/// `requestId`, whoever reads the database could guess a short one, such as a PIN.
+#[test]
+fn no_plain_hash_of_a_sealed_value_is_kept() {
+    let root = Root::new();
+    let store = root.open_unlocked();
+    let repeatable = |value: &str| {
+        let id: RequestId = "r1".parse().unwrap();
+        let params = WriteParams {
+            request_id: Some(id.clone()),
+            ..write_params("a", "pin", value, None, None)
+        };
+        let request = Request::new(id, "storage.write", &params).unwrap();
+        store.db().write(64, move |tx| {
+            requests::once(tx, &owner(), Some(&request), || storage::write(tx, &owner(), &params))
+        })
+    };
+    let first = repeatable("1234").unwrap();
+    let kept: Vec<u8> = query(&store, "SELECT params_hash FROM request_answers");
+    let params = WriteParams {
+        request_id: Some("r1".parse().unwrap()),
+        ..write_params("a", "pin", "1234", None, None)
+    };
+    assert_ne!(kept, sha256(&serde_json::to_vec(&params).unwrap()).as_bytes());
+    assert_eq!(repeatable("1234").unwrap(), first);
+    let reused = repeatable("1235");
+    assert_eq!(reason(&reused), ConflictReason::RequestReused);
+    store.vault().lock();
+    assert_eq!(code(&repeatable("1234")), ErrorCode::Locked);
+    store.unlock(master()).unwrap();
+    assert_eq!(repeatable("1234").unwrap(), first);
+}
+
 // Records.
 
 #[test]
@@ -417,14 +452,11 @@ fn a_component_names_nobody_elses_values() {
     let store = root.open_unlocked();
     write(&store, "a", "k", "1").unwrap();
     let caller = component_caller("b");
-    let result: Result<_> = store.db().read(|reader| {
-        osnova_storage_core::db::storage::read(reader, &caller, &read_params("a", "k"))
-    });
+    let result: Result<_> =
+        store.db().read(|reader| storage::read(reader, &caller, &read_params("a", "k")));
     assert_eq!(code(&result), ErrorCode::NotFound);
     let params = write_params("a", "k", "2", None, Some(Revision(0)));
-    let result = store
-        .db()
-        .write(64, move |tx| osnova_storage_core::db::storage::write(tx, &caller, &params));
+    let result = store.db().write(64, move |tx| storage::write(tx, &caller, &params));
     assert_eq!(code(&result), ErrorCode::NotFound);
     assert_eq!(value(&store, "a", "k"), "1");
 }

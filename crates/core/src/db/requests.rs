@@ -1,8 +1,10 @@
 //! Answers kept under a caller's `requestId`, so that a call whose answer was lost may be repeated.
 //!
 //! The answer is stored in the call's own savepoint: it is there if and only if the change is.
-//! Failures are not stored, and no method whose answer holds a secret takes a `requestId`.
+//! Failures are not stored, and no method whose answer holds a secret takes a `requestId`. What was asked
+//! is kept as a hash, under a key where it holds values that are stored sealed.
 
+use osnova_storage_api::method::RequestIdentity;
 use osnova_storage_api::wire::RequestId;
 use osnova_storage_api::{ApiError, ConflictReason};
 use rusqlite::{Connection, OptionalExtension};
@@ -33,6 +35,7 @@ pub struct Request {
     id: RequestId,
     method: &'static str,
     params_hash: [u8; 32],
+    holds_sealed_values: bool,
 }
 
 impl Request {
@@ -40,17 +43,35 @@ impl Request {
     ///
     /// # Errors
     /// Where the params can't be written as JSON.
-    pub fn new<P: Serialize>(id: RequestId, method: &'static str, params: &P) -> Result<Self> {
+    pub fn new<P: Serialize + RequestIdentity>(
+        id: RequestId,
+        method: &'static str,
+        params: &P,
+    ) -> Result<Self> {
         let text = serde_json::to_vec(params)
             .map_err(|error| StoreError::Internal(format!("params can't be written: {error}")))?;
-        Ok(Self { id, method, params_hash: Sha256::digest(text).into() })
+        Ok(Self {
+            id,
+            method,
+            params_hash: Sha256::digest(text).into(),
+            holds_sealed_values: params.hold_sealed_values(),
+        })
+    }
+
+    /// The hash that is kept. From a plain one whoever reads the database could guess a short value.
+    fn kept_hash(&self, tx: &Tx<'_>) -> Result<[u8; 32]> {
+        if self.holds_sealed_values {
+            return Ok(tx.keys()?.db_key().request_hash(&self.params_hash));
+        }
+        Ok(self.params_hash)
     }
 }
 
 /// Runs `operation`, or answers what it answered when the same request was run before.
 ///
 /// # Errors
-/// The operation's own; `conflict`, reason `request_reused`, where the id was used for another call.
+/// The operation's own; [`StoreError::Locked`] where what was asked holds values that are stored sealed;
+/// `conflict`, reason `request_reused`, where the id was used for another call.
 pub fn once<T: Serialize + DeserializeOwned>(
     tx: &Tx<'_>,
     caller: &Caller,
@@ -58,6 +79,7 @@ pub fn once<T: Serialize + DeserializeOwned>(
     operation: impl FnOnce() -> Result<T>,
 ) -> Result<T> {
     let Some(request) = request else { return operation() };
+    let kept_hash = request.kept_hash(tx)?;
     let known: Option<(String, [u8; 32], String)> = tx
         .connection()
         .prepare_cached(
@@ -69,7 +91,7 @@ pub fn once<T: Serialize + DeserializeOwned>(
         })
         .optional()?;
     if let Some((method, params_hash, answer)) = known {
-        if method != request.method || params_hash != request.params_hash {
+        if method != request.method || params_hash != kept_hash {
             return Err(StoreError::Refused(ApiError::conflict(
                 ConflictReason::RequestReused,
                 "the requestId was used for another call",
@@ -95,7 +117,7 @@ pub fn once<T: Serialize + DeserializeOwned>(
             caller.holder(),
             request.id.as_str(),
             request.method,
-            request.params_hash,
+            kept_hash,
             answer,
             tx.now(),
         ))?;

@@ -24,6 +24,7 @@ const DB_SALT: &[u8] = b"osnova-db-encryption";
 const KEY_ID_SALT: &[u8] = b"osnova-key-id";
 const KEY_CHECK_SALT: &[u8] = b"osnova-key-check";
 const COMPONENT_STORAGE_SALT: &[u8] = b"osnova-component-storage";
+const REQUEST_HASH_SALT: &[u8] = b"osnova-request-hash";
 const V1: &[u8] = b"v1";
 
 /// Entropy of a new phrase in bytes: 256 bits make 24 words.
@@ -233,6 +234,15 @@ impl DbKey {
         &self.0.0
     }
 
+    /// What stands in the database for params that hold sealed values, given their SHA-256: it tells
+    /// whether a call is the same, and nobody without the key what it was.
+    #[must_use]
+    pub(crate) fn request_hash(&self, params_hash: &[u8; 32]) -> [u8; 32] {
+        let mut hash = [0; 32];
+        hkdf_sha256(self.as_bytes(), REQUEST_HASH_SALT, params_hash, &mut hash);
+        hash
+    }
+
     /// The key of one component's sealed `storage` values.
     #[must_use]
     pub fn storage_key(&self, component_id: &str) -> StorageKey {
@@ -417,6 +427,16 @@ mod tests {
         }
         let root_id = std::array::from_fn(|i| u8::try_from(i).unwrap());
         assert_eq!(hex(&keys.key_check(&root_id)), "f2871ef2f87c89f506d0306413af92a0");
+    }
+
+    #[test]
+    fn a_request_hash_is_the_documented_vector() {
+        let keys = KeySet::new(MasterKey::from_hex(MASTER).unwrap());
+        let params_hash = std::array::from_fn(|i| u8::try_from(i).unwrap());
+        assert_eq!(
+            hex(&keys.db_key().request_hash(&params_hash)),
+            "2c7011e144e5153d1940a7ef3464de34317c31f557e993f2dae5df7e2d59065e"
+        );
     }
 
     #[test]
