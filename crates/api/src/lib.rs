@@ -11,6 +11,8 @@ pub mod batch;
 pub mod blobs;
 pub mod components;
 pub mod error;
+pub mod jobs;
+pub mod maintenance;
 pub mod method;
 pub mod openrpc;
 pub mod preferences;
@@ -32,6 +34,8 @@ pub const NAMESPACES: &[(&str, &[MethodSpec])] = &[
     (batch::SUMMARY, batch::METHODS),
     (vault::SUMMARY, vault::METHODS),
     (auth::SUMMARY, auth::METHODS),
+    (jobs::SUMMARY, jobs::METHODS),
+    (maintenance::SUMMARY, maintenance::METHODS),
     (schema::SUMMARY, schema::METHODS),
     (status::SUMMARY, status::METHODS),
     (system::SUMMARY, system::METHODS),
