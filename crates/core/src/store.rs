@@ -21,7 +21,9 @@ use crate::clock::{Clock, SystemClock};
 use crate::db::{Database, DatabaseOptions, components, meta};
 use crate::error::{OpenError, Result, StoreError};
 use crate::health::Health;
+use crate::jobs::Jobs;
 use crate::layout::{Layout, sync_dir};
+use crate::maintenance::{Maintenance, MaintenanceOptions};
 use crate::vault::Vault;
 use crate::vault::keys::{KeySet, MasterKey};
 
@@ -34,6 +36,8 @@ pub struct StoreOptions {
     pub database: DatabaseOptions,
     /// The bounds of the blob store.
     pub blobs: BlobLimits,
+    /// When the database is vacuumed without being asked.
+    pub maintenance: MaintenanceOptions,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }
@@ -45,6 +49,7 @@ impl StoreOptions {
             root,
             database: DatabaseOptions::default(),
             blobs: BlobLimits::default(),
+            maintenance: MaintenanceOptions::default(),
             clock: Arc::new(SystemClock),
         }
     }
@@ -52,7 +57,10 @@ impl StoreOptions {
 
 /// An open data root. Closed by [`close`](Self::close) or when dropped.
 pub struct Store {
-    db: Database,
+    /// Ended first: it begins jobs, which write.
+    maintenance: Maintenance,
+    jobs: Arc<Jobs>,
+    db: Arc<Database>,
     blobs: BlobStore,
     vault: Vault,
     health: Health,
@@ -83,7 +91,13 @@ impl Store {
         let blobs = BlobStore::new(layout.clone(), options.blobs, health.clone());
         blobs.recover(&db)?;
         let initialized = db.read(|reader| meta::key_check(reader.connection()))?.is_some();
+        let db = Arc::new(db);
+        let jobs = Jobs::open(Arc::clone(&db), Arc::clone(&options.clock), health.clone())?;
+        let jobs = Arc::new(jobs);
+        let maintenance = Maintenance::start(&db, &jobs, health.clone(), options.maintenance)?;
         Ok(Self {
+            maintenance,
+            jobs,
             db,
             blobs,
             vault: Vault::default(),
@@ -99,6 +113,16 @@ impl Store {
     /// The database.
     pub fn db(&self) -> &Database {
         &self.db
+    }
+
+    /// The jobs.
+    pub fn jobs(&self) -> &Jobs {
+        &self.jobs
+    }
+
+    /// The maintenance of the database.
+    pub fn maintenance(&self) -> &Maintenance {
+        &self.maintenance
     }
 
     /// The blob files.
@@ -211,9 +235,11 @@ impl Store {
         crate::db::note_read_error(&self.health, error);
     }
 
-    /// Finishes the writes that wait, flushes what was deferred, empties the WAL. Later writes are
+    /// Cancels the jobs that run, finishes the writes that wait, flushes what was deferred, empties the WAL. Later writes are
     /// `unavailable`.
     pub fn close(&self) {
+        self.maintenance.close();
+        self.jobs.close();
         self.db.close();
         self.vault.lock();
     }

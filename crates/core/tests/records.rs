@@ -386,7 +386,8 @@ fn a_component_names_blobs_that_its_caller_can_see() {
 fn a_component_is_deleted_with_its_registry_row_unless_it_runs() {
     let root = Root::new();
     let store = root.open();
-    let register = "INSERT INTO component_registry (component_id, version, pid, endpoint, status, started_at)
+    let register =
+        "INSERT INTO component_registry (component_id, version, pid, endpoint, status, started_at)
          VALUES ('a','1.0.0',1,'e','running',0)";
     put_component(&store, component("a")).unwrap();
     execute(&store, register);

@@ -18,7 +18,7 @@ pub use json_text::JsonText;
 pub use object::{FieldErrors, ParamsError, Path, RawObject, Wire, WireObject, camel_case};
 pub(crate) use object::{wire_enum, wire_name, wire_object};
 pub use scalars::{
-    ComponentId, Cursor, JobId, Limit, Name, PreferenceKey, RequestId, Revision, Role, Secret, SocketPath,
-    Text, Timestamp, Token, TokenId, UnsignedInteger,
+    ComponentId, Cursor, JobId, Limit, Name, PreferenceKey, RequestId, Revision, Role, Secret,
+    SocketPath, Text, Timestamp, Token, TokenId, UnsignedInteger,
 };
 pub use scope::Scope;

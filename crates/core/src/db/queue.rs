@@ -135,6 +135,8 @@ struct State {
     bytes: usize,
     /// Since when deferred writes wait.
     deferred_since: Option<Instant>,
+    /// Jobs that were ever taken in.
+    taken: u64,
     closed: bool,
 }
 
@@ -174,6 +176,7 @@ impl Queue {
             )));
         }
         state.bytes += weight;
+        state.taken += jobs.len() as u64;
         state.jobs.extend(jobs);
         drop(state);
         self.wake.notify_one();
@@ -246,6 +249,11 @@ impl Queue {
     /// How many jobs wait.
     pub(crate) fn depth(&self) -> usize {
         self.lock().jobs.len()
+    }
+
+    /// How many jobs were ever taken in.
+    pub(crate) fn taken(&self) -> u64 {
+        self.lock().taken
     }
 
     /// Takes no more jobs and drops those that wait, whose callers are then told: the writer is gone.

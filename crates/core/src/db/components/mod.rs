@@ -214,12 +214,7 @@ pub fn delete(tx: &Tx<'_>, _caller: &Caller, params: &DeleteParams) -> Result<De
         tx.connection()
             .prepare_cached("DELETE FROM component_registry WHERE component_id = ?1")?
             .execute([id.as_str()])?;
-        tx.record_change_of(
-            Some(id.as_str()),
-            "registry",
-            &[id.as_str()],
-            ChangeKind::Delete,
-        )?;
+        tx.record_change_of(Some(id.as_str()), "registry", &[id.as_str()], ChangeKind::Delete)?;
     }
     blobs::set_references(tx, &Caller::Owner, NAMESPACE, id.as_str(), &BTreeMap::new())?;
     tx.connection()
