@@ -1,9 +1,10 @@
-//! The data root that the examples of the document are told of: a component with a token, a blob, a preference.
+//! The data root that the examples of the document are told of: a component with a token, a blob, a preference, a job
+//! that is done.
 
 use serde_json::{Value, json};
 
 use crate::document::Document;
-use crate::support::{Daemon, Options};
+use crate::support::{Daemon, Options, wait_until};
 
 /// The hash of the blob.
 pub(crate) const HELLO: &str = "738e10c42fc3177b07bc6ea9c685e764abb4482c232963394fc91c4b30653745";
@@ -31,6 +32,12 @@ pub(crate) fn daemon_with(document: &Document, options: &Options) -> Daemon {
         "expiresAt": 4_102_444_800_u64,
     });
     daemon.ok("auth.createToken", token);
+    let job = daemon.ok("maintenance.integrityCheck", json!({}));
+    assert_eq!(job["jobId"], "integrityCheck-1");
+    wait_until("the job to be done", || {
+        let job = daemon.ok("jobs.get", json!([job["jobId"]]));
+        (job["state"] == "done").then_some(())
+    });
     daemon
 }
 
@@ -48,6 +55,7 @@ pub(crate) fn dump(daemon: &Daemon) -> Value {
         daemon.ok("blobs.usage", json!({})),
         daemon.ok("auth.listTokens", json!({ "limit": 1000 })),
         daemon.ok("auth.listSockets", json!({})),
+        daemon.ok("jobs.list", json!({ "limit": 1000 })),
         daemon.ok("schema.history", json!({})),
         daemon.ok("vault.status", json!({})),
         files,

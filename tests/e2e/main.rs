@@ -15,6 +15,7 @@ mod document;
 mod errors;
 mod example_root;
 mod http_blobs;
+mod jobs;
 mod lifecycle;
 mod protocol;
 mod ways;

@@ -137,7 +137,7 @@ fn the_blob(things: &Things) -> Value {
 
 /// Every method of the contract, and every route.
 pub(super) fn table() -> Vec<Row> {
-    [components(), preferences(), blobs(), vault(), auth(), daemon(), routes()]
+    [components(), preferences(), blobs(), vault(), auth(), jobs(), daemon(), routes()]
         .into_iter()
         .flatten()
         .collect()
@@ -269,6 +269,24 @@ fn auth() -> Vec<Row> {
         owner("auth.closeSocket", "admin", spare),
         owner("auth.listSockets", "admin", nothing),
         owner("auth.rotateOwnerToken", "admin", nothing),
+    ]
+}
+
+fn jobs() -> Vec<Row> {
+    use Answer::{NotFound, Shows};
+    // The one job of the example root is the owner's.
+    let job = |_: &Things| json!({ "jobId": "integrityCheck-1" });
+    let none = || Shows(|_| json!({ "items": [] }));
+    vec![
+        own("jobs.get", "jobs:read", job, NotFound, NotFound),
+        own("jobs.list", "jobs:read", nothing, none(), none()),
+        own("jobs.cancel", "jobs:write", job, NotFound, NotFound),
+        owner("maintenance.stats", "admin", nothing),
+        owner("maintenance.checkpoint", "admin", nothing),
+        owner("maintenance.vacuum", "admin", nothing),
+        owner("maintenance.analyze", "admin", nothing),
+        owner("maintenance.integrityCheck", "admin", nothing),
+        owner("maintenance.query", "admin", |_| json!({ "sql": "SELECT 'unspoken value'" })),
     ]
 }
 

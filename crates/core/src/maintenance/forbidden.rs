@@ -3,7 +3,8 @@
 //! SQLite asks an authorizer while it compiles a statement. But it does not ask of columns that are joined
 //! by name: `SELECT h FROM (SELECT NULL AS h) FULL JOIN t USING (h)` shows `t.h` unasked, and a `NATURAL
 //! JOIN` compares with it (seen with SQLite 3.40 and 3.53). So the compiled program is looked at too:
-//! whichever way a statement was written, a column is read by the one instruction `Column`.
+//! whichever way a statement was written, a column is read by the instruction `Column`, or with its whole
+//! record.
 
 use rusqlite::Connection;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
@@ -18,8 +19,9 @@ const SECRETS: [(&str, &str); 3] =
 /// Tables that can't be asked: the samples of an analyze are values of other tables, and `dbstat` can't
 /// be stopped while it counts.
 const TABLES: [&str; 2] = ["sqlite_stat4", "dbstat"];
-/// Pragmas that only tell of the schema.
-const PRAGMAS: [&str; 7] = [
+/// Pragmas that only tell of the schema, or whether anything changed (a search asks that).
+const PRAGMAS: [&str; 8] = [
+    "data_version",
     "foreign_key_list",
     "index_info",
     "index_list",
@@ -175,7 +177,8 @@ impl Places {
         let mut program = connection.prepare(&format!("EXPLAIN {sql}"))?;
         parameters.bind(&mut program)?;
         let mut rows = program.raw_query();
-        // Cursors on trees that hold a secret, and the positions that are read by each cursor.
+        // Cursors on trees that hold a secret, and what is read by each cursor: a position of its
+        // records, or whole ones.
         let (mut cursors, mut reads) = (Vec::new(), Vec::new());
         while let Some(row) = rows.next()? {
             let (p1, p2): (i64, i64) = (row.get(2)?, row.get(3)?);
@@ -184,12 +187,15 @@ impl Places {
                     let held = self.0.iter().filter(|(root, _)| *root == p2);
                     cursors.extend(held.map(|(_, position)| (p1, *position)));
                 }
-                "Column" => reads.push((p1, p2)),
-                // The whole record at once: no statement that only reads does so.
-                "RowData" | "RowCell" => return Ok(!self.0.is_empty()),
+                "Column" => reads.push((p1, Some(p2))),
+                "RowData" => reads.push((p1, None)),
+                "RowCell" => reads.push((p2, None)),
                 _ => {}
             }
         }
-        Ok(cursors.iter().any(|cursor| reads.contains(cursor)))
+        let is_read = |(cursor, position): &(i64, i64)| {
+            reads.contains(&(*cursor, Some(*position))) || reads.contains(&(*cursor, None))
+        };
+        Ok(cursors.iter().any(is_read))
     }
 }

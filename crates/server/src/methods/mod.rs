@@ -5,6 +5,8 @@ mod auth;
 mod batch;
 mod blobs;
 mod components;
+mod jobs;
+mod maintenance;
 mod preferences;
 mod rpc;
 mod schema;
@@ -26,6 +28,8 @@ pub(crate) fn registry() -> Result<Registry, String> {
     batch::register(&mut registry);
     vault::register(&mut registry);
     auth::register(&mut registry);
+    jobs::register(&mut registry);
+    maintenance::register(&mut registry);
     schema::register(&mut registry);
     status::register(&mut registry);
     system::register(&mut registry);

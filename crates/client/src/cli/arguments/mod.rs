@@ -1,6 +1,8 @@
 //! The grammar of the command line.
 
 mod access;
+mod jobs;
+mod maintenance;
 
 use std::path::PathBuf;
 
@@ -13,6 +15,8 @@ use osnova_storage_client::api::wire::{BlobHash, ComponentId, Cursor, Preference
 use osnova_storage_client::api::{all_methods, wire};
 
 pub(super) use access::{Lifetime, SocketCommand, TokenCommand};
+pub(super) use jobs::JobsCommand;
+pub(super) use maintenance::{MaintenanceCommand, SqlArguments, Waiting};
 
 use super::failure::Failure;
 use super::output::Output;
@@ -100,6 +104,14 @@ pub(super) enum Command {
     },
     /// Wipe the master key from the daemon's memory.
     Lock,
+    /// Long work of the daemon: look at it, wait for it, end it.
+    #[command(subcommand)]
+    Jobs(JobsCommand),
+    /// The database as a file: its size, its health, its free pages.
+    #[command(subcommand)]
+    Maintenance(MaintenanceCommand),
+    /// Ask the database in SQL, to read only.
+    Sql(SqlArguments),
     /// Stop the daemon cleanly.
     Shutdown,
     /// Write a completion script for a shell.
