@@ -278,7 +278,7 @@ methods! {
     /// Copies the write-ahead log into the database, and empties it.
     ///
     /// The daemon does so by itself; this is for before the file is looked at from outside. Readers are
-    /// waited for, two seconds at most.
+    /// waited for, two seconds at most, and writes wait as long.
     Checkpoint = "maintenance.checkpoint" {
         params: NoParams,
         result: CheckpointOutcome,

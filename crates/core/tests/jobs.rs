@@ -12,6 +12,7 @@ use common::*;
 use osnova_storage_api::ErrorCode;
 use osnova_storage_api::jobs::{Job, JobParams, JobState, ListParams};
 use osnova_storage_api::wire::Limit;
+use osnova_storage_core::db::{Job as WriterJob, Tx};
 use osnova_storage_core::error::Result;
 use osnova_storage_core::jobs::{MAX_RUNNING, Progress};
 use osnova_storage_core::{Caller, Store, StoreError};
@@ -276,6 +277,37 @@ fn a_stop_interrupts_what_runs_and_a_crash_is_noticed_at_the_next_start() {
     // Numbers go on.
     let next = store.jobs().start("next", &owner(), "steps", |_| Ok(json("1"))).unwrap();
     assert_eq!(next.job_id.as_str(), "next-8");
+}
+
+/// The writer takes nothing at the moment a job ends: memory says how it ended until the row can.
+#[test]
+fn how_a_job_ended_is_known_before_it_can_be_written() {
+    let root = Root::new();
+    let mut options = root.options();
+    options.database.queue.queued_calls = 1;
+    let store = Store::open(options).unwrap();
+    let (begun, end) = hold(&store, &owner(), "hold");
+    let ((entered, has_entered), (release, released)) = (mpsc::channel(), mpsc::channel::<()>());
+    let wait = move |_: &Tx<'_>| {
+        let _ = entered.send(());
+        let _ = released.recv();
+        Ok(())
+    };
+    store.db().submit(vec![WriterJob::new(1, wait, |_| {})]).unwrap();
+    has_entered.recv().unwrap();
+    // One runs, one waits, and there is no room for a third.
+    store.db().submit(vec![WriterJob::new(1, |_| Ok(()), |_| {})]).unwrap();
+    end.send(()).unwrap();
+    let done = ended(&store, &begun);
+    assert_eq!((done.state, done.result.unwrap().get()), (JobState::Done, r#"{"well":true}"#));
+    assert_eq!(query::<String>(&store, "SELECT state FROM jobs"), "running");
+    assert_eq!(store.jobs().list(&owner(), &everything()).unwrap().items[0].state, JobState::Done);
+    release.send(()).unwrap();
+    eventually("room in the queue", || store.db().queue_depth() == 0);
+    store.close();
+    drop(store);
+    let store = root.open();
+    assert_eq!(query::<String>(&store, "SELECT state FROM jobs"), "done");
 }
 
 #[test]

@@ -37,27 +37,28 @@ pub(super) async fn run(session: &Session, command: MaintenanceCommand) -> Resul
             begin::<Vacuum, VacuumResult>(session, NoParams {}, &waiting, |done| {
                 let size = format::size;
                 let (before, after) = (done.database_bytes_before.0, done.database_bytes_after.0);
-                session.output.line(&format!(
-                    "{} pages freed, database {} -> {}",
-                    done.pages_freed.0,
-                    size(before),
-                    size(after)
-                ))
+                say(
+                    session,
+                    &format!(
+                        "{} pages freed, database {} -> {}",
+                        done.pages_freed.0,
+                        size(before),
+                        size(after)
+                    ),
+                )
             })
             .await
         }
         MaintenanceCommand::Analyze(waiting) => {
             begin::<Analyze, AnalyzeResult>(session, NoParams {}, &waiting, |done| {
-                session.output.line(&format!("{} tables analyzed", done.tables.0))
+                say(session, &format!("{} tables analyzed", done.tables.0))
             })
             .await
         }
         MaintenanceCommand::Check { full, waiting } => {
             let params = CheckParams { mode: full.then_some(CheckMode::Full) };
             begin::<IntegrityCheck, CheckResult>(session, params, &waiting, |found| {
-                if !session.output.is_json() {
-                    show_check(session, found)?;
-                }
+                show_check(session, found)?;
                 match found.ok {
                     true => Ok(()),
                     false => Err(Failure::failed("the database is damaged")),
@@ -96,11 +97,19 @@ async fn begin<M: Method<Result = Job>, R: DeserializeOwned>(
     tell(&result)
 }
 
+/// A line for a person; where JSON was asked for, the job says it.
+fn say(session: &Session, line: &str) -> Result<(), Failure> {
+    match session.output.is_json() {
+        true => Ok(()),
+        false => session.output.line(line),
+    }
+}
+
 fn show_check(session: &Session, found: &CheckResult) -> Result<(), Failure> {
     if found.ok {
-        return session.output.line("the database is whole");
+        return say(session, "the database is whole");
     }
-    found.problems.iter().try_for_each(|problem| session.output.line(problem))
+    found.problems.iter().try_for_each(|problem| say(session, problem))
 }
 
 fn show_stats(session: &Session, found: &DatabaseStats) -> Result<(), Failure> {

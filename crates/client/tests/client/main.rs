@@ -6,6 +6,8 @@ mod access_commands;
 #[cfg(all(feature = "cli", unix))]
 mod command_line;
 #[cfg(all(feature = "cli", unix))]
+mod job_commands;
+#[cfg(all(feature = "cli", unix))]
 mod program;
 mod refusing;
 mod repeating;

@@ -257,12 +257,12 @@ impl Database {
     }
 
     /// Copies all of the WAL into the database and empties it; false where a reader was in the way for
-    /// too long.
+    /// longer than `wait`. Writes wait meanwhile.
     ///
     /// # Errors
     /// Where it can't be written.
-    pub(crate) fn checkpoint(&self) -> Result<bool> {
-        self.wal.try_truncate(&connection::open_writer(&self.path)?)
+    pub(crate) fn checkpoint(&self, wait: Duration) -> Result<bool> {
+        self.wal.try_truncate(&connection::open_writer(&self.path)?, wait)
     }
 
     /// The size of the file of the WAL, in bytes.
@@ -272,9 +272,10 @@ impl Database {
         std::fs::metadata(path).map_or(0, |file| file.len())
     }
 
-    /// How many writes there have been since the start; deferred ones do not count.
-    pub(crate) fn writes(&self) -> u64 {
-        self.queue.taken()
+    /// How many writes there have been since the start, deferred ones left out; `None` while one waits
+    /// or runs.
+    pub(crate) fn writes_if_idle(&self) -> Option<u64> {
+        self.queue.taken_if_idle()
     }
 
     /// Writes that wait.

@@ -206,6 +206,9 @@ impl Jobs {
                 tracing::error!("the thread of a job panicked");
             }
         }
+        if let Err(error) = self.write_unwritten() {
+            tracing::warn!(%error, "how jobs ended could not be written down");
+        }
     }
 
     /// What memory knows of jobs that the table says are running.

@@ -65,7 +65,7 @@ struct Look {
     db: Arc<Database>,
     jobs: Arc<Jobs>,
     options: MaintenanceOptions,
-    /// How many writes there had been at the last look.
+    /// How many writes there had been at the last look, where none was under way.
     seen: Option<u64>,
     /// When it last began one for free pages.
     vacuumed: Option<Instant>,
@@ -87,16 +87,17 @@ impl Look {
                 return;
             }
             drop(guard);
-            let writes = self.db.writes();
-            let idle = self.seen.replace(writes) == Some(writes);
+            let writes = self.db.writes_if_idle();
+            let idle = writes.is_some() && self.seen == writes;
+            self.seen = writes;
             let is_due = self.options.interval.is_some_and(|time| self.last.elapsed() >= time);
             // What was looked at once does not change without a write.
-            let is_news = idle && looked_at != Some(writes);
+            let is_news = idle && looked_at != writes;
             let outcome = if is_due {
                 self.last = Instant::now();
                 self.vacuum()
             } else if is_news && self.rested() {
-                looked_at = Some(writes);
+                looked_at = writes;
                 self.where_much_is_free()
             } else {
                 Ok(())

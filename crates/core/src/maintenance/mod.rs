@@ -28,6 +28,9 @@ use crate::error::{OpenError, Result, StoreError};
 use crate::health::Health;
 use crate::jobs::Jobs;
 
+/// How long a checkpoint that was asked for waits for readers.
+const CHECKPOINT_WAIT: Duration = Duration::from_secs(2);
+
 /// When the daemon vacuums by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MaintenanceOptions {
@@ -96,7 +99,7 @@ impl Maintenance {
     /// Where it can't be written.
     pub fn checkpoint(&self, _caller: &Caller, _params: &NoParams) -> Result<CheckpointOutcome> {
         let before = self.db.wal_file_bytes();
-        let complete = self.db.checkpoint()?;
+        let complete = self.db.checkpoint(CHECKPOINT_WAIT)?;
         Ok(CheckpointOutcome {
             wal_bytes_before: UnsignedInteger(before),
             wal_bytes_after: UnsignedInteger(self.db.wal_file_bytes()),

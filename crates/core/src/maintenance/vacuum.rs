@@ -26,6 +26,9 @@ const SLICE_PAGES: u32 = 256;
 const SLICE_WEIGHT: usize = SLICE_PAGES as usize * 4096;
 /// How long a slice waits where the writer takes no more.
 const WAIT_FOR_ROOM: Duration = Duration::from_millis(50);
+/// How long the checkpoint at its end holds up writes where a reader is in the way; a later one shrinks
+/// the file as well.
+const READER_WAIT: Duration = Duration::from_millis(50);
 
 /// Begins.
 pub(super) fn start(db: &Arc<Database>, jobs: &Jobs, caller: &Caller) -> Result<Job> {
@@ -57,7 +60,7 @@ fn run(db: &Database, progress: &Progress) -> Result<VacuumResult> {
         progress.advance(now.freed);
     }
     if freed > 0
-        && let Err(error) = db.checkpoint()
+        && let Err(error) = db.checkpoint(READER_WAIT)
     {
         tracing::warn!(%error, "the file shrinks only with the next checkpoint");
     }
