@@ -156,6 +156,8 @@ fn every_error_carries_its_entry_of_the_table_and_is_declared() {
         ("blobs.stat", json!([absent])),
         ("blobs.pin", json!([absent])),
         ("blobs.unpin", json!([absent])),
+        ("jobs.get", json!(["vacuum-7"])),
+        ("jobs.cancel", json!(["vacuum-7"])),
     ] {
         let error = daemon.call(name, params).unwrap_err();
         assert_eq!(error["data"], json!({ "code": "not_found" }), "{name}: {error}");

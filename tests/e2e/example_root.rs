@@ -1,12 +1,13 @@
 //! The data root that the examples of the document are told of: a component with a token, a stored value,
-//! files and a log, another that stores one; a blob, a preference, two users.
+//! files and a log, another that stores one; a blob, a preference, two users, a job that is
+//! done.
 
 use std::path::Path;
 
 use serde_json::{Value, json};
 
 use crate::document::Document;
-use crate::support::{Daemon, Options};
+use crate::support::{Daemon, Options, wait_until};
 
 /// The component.
 pub(crate) const WEATHER: &str = "org.example.weather";
@@ -63,6 +64,12 @@ pub(crate) fn daemon_with(document: &Document, options: &Options) -> Daemon {
         "expiresAt": 4_102_444_800_u64,
     });
     daemon.ok("auth.createToken", token);
+    let job = daemon.ok("maintenance.integrityCheck", json!({}));
+    assert_eq!(job["jobId"], "integrityCheck-1");
+    wait_until("the job to be done", || {
+        let job = daemon.ok("jobs.get", json!([job["jobId"]]));
+        (job["state"] == "done").then_some(())
+    });
     daemon
 }
 
@@ -217,6 +224,7 @@ pub(crate) fn dump(daemon: &Daemon) -> Value {
         files_below(&daemon.root(), &["identity", "components", "logs"]),
         daemon.ok("auth.listTokens", json!({ "limit": 1000 })),
         daemon.ok("auth.listSockets", json!({})),
+        daemon.ok("jobs.list", json!({ "limit": 1000 })),
         daemon.ok("schema.history", json!({})),
         daemon.ok("vault.status", json!({})),
         files,

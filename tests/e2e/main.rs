@@ -17,6 +17,7 @@ mod events;
 mod example_root;
 mod files;
 mod http_blobs;
+mod jobs;
 mod lifecycle;
 mod protocol;
 mod storage;

@@ -17,8 +17,10 @@ pub mod components;
 pub mod error;
 pub mod events;
 pub mod identity;
+pub mod jobs;
 pub mod keys;
 pub mod logs;
+pub mod maintenance;
 pub mod messages;
 pub mod method;
 pub mod openrpc;
@@ -56,6 +58,8 @@ pub const NAMESPACES: &[(&str, &[MethodSpec])] = &[
     (events::SUMMARY, events::METHODS),
     (vault::SUMMARY, vault::METHODS),
     (auth::SUMMARY, auth::METHODS),
+    (jobs::SUMMARY, jobs::METHODS),
+    (maintenance::SUMMARY, maintenance::METHODS),
     (schema::SUMMARY, schema::METHODS),
     (status::SUMMARY, status::METHODS),
     (system::SUMMARY, system::METHODS),

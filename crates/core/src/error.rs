@@ -54,6 +54,9 @@ pub enum StoreError {
     /// The database failed.
     #[error("database: {0}")]
     Database(#[from] rusqlite::Error),
+    /// A job was cancelled: its body hands this on, and no caller ever meets it.
+    #[error("cancelled")]
+    Cancelled,
     /// A part of the store is gone: a thread ended, a lock was poisoned.
     #[error("internal: {0}")]
     Internal(String),
@@ -143,6 +146,7 @@ impl StoreError {
                 }
                 _ => internal(),
             },
+            StoreError::Cancelled => ApiError::unavailable("it was cancelled", 1000),
             StoreError::Internal(_) => internal(),
         }
     }

@@ -12,9 +12,10 @@ pub mod db;
 pub mod error;
 pub mod health;
 pub mod identity;
+pub mod jobs;
 pub mod layout;
 pub mod logs;
-
+pub mod maintenance;
 pub mod names;
 mod process;
 pub mod store;

@@ -25,8 +25,10 @@ use crate::db::{Database, DatabaseOptions, Environment, meta};
 use crate::error::{OpenError, Result, StoreError};
 use crate::health::Health;
 use crate::identity::Identity;
+use crate::jobs::Jobs;
 use crate::layout::{Layout, sync_dir};
 use crate::logs::{LogLimits, Logs};
+use crate::maintenance::{Maintenance, MaintenanceOptions};
 use crate::sweep::Sweeper;
 use crate::vault::Vault;
 use crate::vault::keys::{KeySet, MasterKey};
@@ -44,6 +46,8 @@ pub struct StoreOptions {
     pub storage: StorageLimits,
     /// When logs of components are rotated, and how much of them is kept.
     pub logs: LogLimits,
+    /// When the database is vacuumed without being asked.
+    pub maintenance: MaintenanceOptions,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }
@@ -57,6 +61,7 @@ impl StoreOptions {
             blobs: BlobLimits::default(),
             storage: StorageLimits::default(),
             logs: LogLimits::default(),
+            maintenance: MaintenanceOptions::default(),
             clock: Arc::new(SystemClock),
         }
     }
@@ -64,7 +69,10 @@ impl StoreOptions {
 
 /// An open data root. Closed by [`close`](Self::close) or when dropped.
 pub struct Store {
-    db: Database,
+    /// Ended first: it begins jobs, which write.
+    maintenance: Maintenance,
+    jobs: Arc<Jobs>,
+    db: Arc<Database>,
     blobs: BlobStore,
     identity: Identity,
     component_data: ComponentData,
@@ -110,7 +118,13 @@ impl Store {
         let clock = Arc::clone(&options.clock);
         let logs = Logs::open(&layout, options.logs, interval, clock, health.clone())?;
         let initialized = db.read(|reader| meta::key_check(reader.connection()))?.is_some();
+        let db = Arc::new(db);
+        let jobs = Jobs::open(Arc::clone(&db), Arc::clone(&options.clock), health.clone())?;
+        let jobs = Arc::new(jobs);
+        let maintenance = Maintenance::start(&db, &jobs, health.clone(), options.maintenance)?;
         Ok(Self {
+            maintenance,
+            jobs,
             db,
             blobs,
             vault,
@@ -131,6 +145,16 @@ impl Store {
     /// The database.
     pub fn db(&self) -> &Database {
         &self.db
+    }
+
+    /// The jobs.
+    pub fn jobs(&self) -> &Jobs {
+        &self.jobs
+    }
+
+    /// The maintenance of the database.
+    pub fn maintenance(&self) -> &Maintenance {
+        &self.maintenance
     }
 
     /// The blob files.
@@ -266,9 +290,11 @@ impl Store {
         crate::db::note_read_error(&self.health, error);
     }
 
-    /// Finishes the writes that wait, flushes what was deferred, empties the WAL. Later writes are
+    /// Cancels the jobs that run, finishes the writes that wait, flushes what was deferred, empties the WAL. Later writes are
     /// `unavailable`.
     pub fn close(&self) {
+        self.maintenance.close();
+        self.jobs.close();
         self.logs.close();
         self.db.close();
         self.vault.lock();

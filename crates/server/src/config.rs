@@ -16,6 +16,7 @@ use osnova_storage_core::blob::BlobLimits;
 use osnova_storage_core::db::storage::StorageLimits;
 use osnova_storage_core::db::{DatabaseOptions, QueueLimits};
 use osnova_storage_core::logs::LogLimits;
+use osnova_storage_core::maintenance::MaintenanceOptions;
 use serde::Deserialize;
 
 /// The storage daemon of Osnova.
@@ -99,6 +100,7 @@ struct File {
     blobs: BlobsSection,
     storage: StorageSection,
     logs: LogsSection,
+    maintenance: MaintenanceSection,
     limits: LimitsSection,
 }
 
@@ -148,6 +150,33 @@ impl LogsSection {
             rotate_bytes: self.rotate_bytes.unwrap_or(default.rotate_bytes),
             rotate_age: self.rotate_age_hours.map_or(default.rotate_age, age),
             keep_files: self.keep_files.unwrap_or(default.keep_files),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct MaintenanceSection {
+    vacuum_free_percent: Option<u8>,
+    vacuum_least_free_pages: Option<u64>,
+    vacuum_idle_ms: Option<u64>,
+    vacuum_interval_hours: Option<u32>,
+}
+
+impl MaintenanceSection {
+    /// What was asked for, over the defaults. 0 turns a reason off.
+    fn options(&self) -> MaintenanceOptions {
+        let default = MaintenanceOptions::default();
+        let hours = |hours: u32| Duration::from_secs(u64::from(hours) * 60 * 60);
+        MaintenanceOptions {
+            free_percent: self
+                .vacuum_free_percent
+                .map_or(default.free_percent, |percent| Some(percent).filter(|it| *it > 0)),
+            least_free_pages: self.vacuum_least_free_pages.unwrap_or(default.least_free_pages),
+            idle: self.vacuum_idle_ms.map_or(default.idle, Duration::from_millis),
+            interval: self
+                .vacuum_interval_hours
+                .map_or(default.interval, |it| Some(hours(it)).filter(|time| !time.is_zero())),
         }
     }
 }
@@ -368,6 +397,7 @@ impl Config {
                 }),
         };
         store.logs = file.logs.limits();
+        store.maintenance = file.maintenance.options();
         let asked = &file.limits;
         let millis = |asked: Option<u64>, default| asked.map_or(default, Duration::from_millis);
         let limits = Limits {
@@ -562,6 +592,7 @@ mod tests {
         assert_eq!(configured.unlock_backoff, default.unlock_backoff);
         assert_eq!(configured.socket_group, default.socket_group);
         assert_eq!(configured.shutdown_grace, default.shutdown_grace);
+        assert_eq!(configured.store.maintenance, default.store.maintenance);
         let told = |config: &Config| {
             let Config { store, log, sweep_interval, .. } = config;
             let StoreOptions { database, blobs, storage, logs, .. } = store;
@@ -587,6 +618,19 @@ mod tests {
         assert_eq!(config.store.root, Path::new("/home/user/.local/share/osnova"));
         assert_eq!(config.listen, sockets(Path::new("/run/user/1000/osnova")));
         assert_eq!(config.component_sockets, Path::new("/run/user/1000/osnova/components"));
+    }
+
+    #[test]
+    fn reasons_to_vacuum_are_turned_off_by_0() {
+        let told = |text: &str| {
+            let file = format!("[maintenance]\n{text}");
+            load(&["--data-root", "/d"], Some(&file)).unwrap().store.maintenance
+        };
+        assert_eq!(told("vacuum_free_percent = 0").free_percent, None);
+        assert_eq!(told("vacuum_free_percent = 7").free_percent, Some(7));
+        assert_eq!(told("vacuum_interval_hours = 0").interval, None);
+        let day = Duration::from_secs(24 * 60 * 60);
+        assert_eq!(told("vacuum_interval_hours = 24").interval, Some(day));
     }
 
     #[test]

@@ -164,6 +164,7 @@ pub(super) fn table() -> Vec<Row> {
         events(),
         vault(),
         auth(),
+        jobs(),
         daemon(),
         routes(),
     ]
@@ -697,6 +698,24 @@ fn auth() -> Vec<Row> {
         owner("auth.closeSocket", "admin", spare),
         owner("auth.listSockets", "admin", nothing),
         owner("auth.rotateOwnerToken", "admin", nothing),
+    ]
+}
+
+fn jobs() -> Vec<Row> {
+    use Answer::{NotFound, Shows};
+    // The one job of the example root is the owner's.
+    let job = |_: &Things| json!({ "jobId": "integrityCheck-1" });
+    let none = || Shows(|_| json!({ "items": [] }));
+    vec![
+        own("jobs.get", "jobs:read", job, NotFound, NotFound),
+        own("jobs.list", "jobs:read", nothing, none(), none()),
+        own("jobs.cancel", "jobs:write", job, NotFound, NotFound),
+        owner("maintenance.stats", "admin", nothing),
+        owner("maintenance.checkpoint", "admin", nothing),
+        owner("maintenance.vacuum", "admin", nothing),
+        owner("maintenance.analyze", "admin", nothing),
+        owner("maintenance.integrityCheck", "admin", nothing),
+        owner("maintenance.query", "admin", |_| json!({ "sql": "SELECT 'unspoken value'" })),
     ]
 }
 

@@ -190,6 +190,10 @@ text_type! {
     pub struct TokenId, 1..=64, |c| c.is_ascii_alphanumeric(), "letters and digits"
 }
 text_type! {
+    /// A job's id: its kind and a number.
+    pub struct JobId, 1..=64, |c| c.is_ascii_alphanumeric() || c == '-', "letters, digits and -"
+}
+text_type! {
     /// The absolute path of a Unix socket; the system takes no longer ones.
     pub struct SocketPath, 2..=107, |c| !c.is_control(), "printable characters"
 }

@@ -13,8 +13,10 @@ mod format;
 mod handover;
 mod indent;
 mod input;
+mod jobs;
 mod kv;
 mod logs;
+mod maintenance;
 mod moment;
 mod output;
 mod paging;
@@ -23,6 +25,7 @@ mod records;
 mod refusal;
 mod secret;
 mod socket;
+mod sql;
 mod status;
 mod table;
 mod token;
@@ -77,6 +80,9 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         Command::Whoami => whoami::run(&session).await,
         Command::Token(command) => token::run(&session, command).await,
         Command::Socket(command) => socket::run(&session, command).await,
+        Command::Jobs(command) => jobs::run(&session, command).await,
+        Command::Maintenance(command) => maintenance::run(&session, command).await,
+        Command::Sql(what) => sql::run(&session, what).await,
         Command::Shutdown => status::shutdown(&session).await,
         Command::Call { method, params } => call::call(&session, &method, params.as_deref()).await,
         Command::Blob(command) => blob::run(&session, command).await,

@@ -1,10 +1,11 @@
-//! The bar of a long transfer, on standard error, for a person only.
+//! The bar of a long transfer or of a job, on standard error, for a person only.
 
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use osnova_storage_client::Progress;
+use osnova_storage_client::api::jobs::Job;
 
 /// Shorter transfers are over before a bar could be read.
 const MIN_BYTES: u64 = 8 << 20;
@@ -41,6 +42,49 @@ impl Bar {
 }
 
 impl Drop for Bar {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// The bar of a job that is waited for, or none. It vanishes when it is dropped.
+pub(super) struct JobBar(Option<ProgressBar>);
+
+impl JobBar {
+    pub(super) fn new() -> Self {
+        if !io::stderr().is_terminal() {
+            return Self(None);
+        }
+        let target = ProgressDrawTarget::stderr_with_hz(DRAWS_PER_SECOND);
+        Self(Some(ProgressBar::with_draw_target(None, target)))
+    }
+
+    /// Shows the job as it is.
+    pub(super) fn show(&mut self, job: &Job) {
+        let Some(bar) = &self.0 else { return };
+        let total = job.total.map(|total| total.0);
+        // How much there is may become known only later.
+        if bar.length() != total || bar.position() == 0 {
+            let template = match total {
+                Some(_) => "{msg} {bar:30} {pos} of {len} {prefix}, {eta} left",
+                None => "{msg} {spinner} {pos} {prefix}",
+            };
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                bar.set_style(style);
+            }
+            if let Some(total) = total {
+                bar.set_length(total);
+            }
+            bar.set_message(job.job_id.to_string());
+            bar.set_prefix(job.unit.clone());
+        }
+        bar.set_position(job.done.0);
+    }
+}
+
+impl Drop for JobBar {
     fn drop(&mut self) {
         if let Some(bar) = &self.0 {
             bar.finish_and_clear();

@@ -57,13 +57,14 @@ impl<T: Into<String>> From<T> for Cell {
 
 /// Rows under headings, or pairs of a name and a value.
 pub(super) struct Table {
-    headings: Vec<&'static str>,
+    headings: Vec<String>,
     rows: Vec<Vec<Cell>>,
 }
 
 impl Table {
-    pub(super) fn new(headings: &[&'static str]) -> Self {
-        Self { headings: headings.to_vec(), rows: Vec::new() }
+    pub(super) fn new(headings: &[&str]) -> Self {
+        let headings = headings.iter().map(|heading| format::one_line(heading)).collect();
+        Self { headings, rows: Vec::new() }
     }
 
     /// Names and values, without headings.

@@ -7,6 +7,7 @@ mod access_commands;
 mod command_line;
 #[cfg(all(feature = "cli", unix))]
 mod file_commands;
+mod job_commands;
 #[cfg(all(feature = "cli", unix))]
 mod program;
 mod refusing;

@@ -119,17 +119,23 @@ impl WalWatch {
     /// # Errors
     /// Where it can't, or a reader is in the way for too long.
     pub(crate) fn truncate(&self, connection: &Connection) -> Result<()> {
+        if self.try_truncate(connection, TRUNCATE_WAIT)? {
+            return Ok(());
+        }
+        Err(StoreError::Internal("a reader kept the WAL from being emptied".to_owned()))
+    }
+
+    /// The same; false where a reader is in the way for longer than `wait`. The writer waits meanwhile.
+    ///
+    /// # Errors
+    /// Where it can't.
+    pub(crate) fn try_truncate(&self, connection: &Connection, wait: Duration) -> Result<bool> {
         // Against another checkpoint SQLite does not wait: it would be refused at once.
         let _running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        connection.busy_timeout(TRUNCATE_WAIT)?;
+        connection.busy_timeout(wait)?;
         let outcome = run(connection, Mode::Truncate);
         connection.busy_timeout(BUSY_TIMEOUT)?;
-        if outcome?.busy {
-            return Err(StoreError::Internal(
-                "a reader kept the WAL from being emptied".to_owned(),
-            ));
-        }
-        Ok(())
+        Ok(!outcome?.busy)
     }
 
     /// Ends the checkpoint thread.

@@ -59,6 +59,13 @@ pub(super) fn open_to_look(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
+/// Opens a connection that only reads.
+pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, reader_flags())?;
+    configure(&connection)?;
+    Ok(connection)
+}
+
 /// The flags of a connection that only reads.
 pub(super) fn reader_flags() -> OpenFlags {
     OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX

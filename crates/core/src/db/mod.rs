@@ -17,6 +17,7 @@ mod decimal;
 pub(crate) mod deferred;
 pub mod events;
 pub mod feed;
+pub mod jobs;
 pub mod keys;
 mod keyset;
 pub mod messages;
@@ -285,6 +286,37 @@ impl Database {
     /// what a caller was told had failed.
     pub(crate) fn is_settled(&self) -> bool {
         !self.unsettled.load(Ordering::Acquire)
+    }
+
+    /// Opens a connection that only reads, for what would keep one of the pool for too long, or needs one
+    /// of its own. It must be closed before the database is.
+    ///
+    /// # Errors
+    /// Where it can't be opened.
+    pub(crate) fn open_reader(&self) -> Result<rusqlite::Connection> {
+        Ok(connection::open_reader(&self.path)?)
+    }
+
+    /// Copies all of the WAL into the database and empties it; false where a reader was in the way for
+    /// longer than `wait`. Writes wait meanwhile.
+    ///
+    /// # Errors
+    /// Where it can't be written.
+    pub(crate) fn checkpoint(&self, wait: Duration) -> Result<bool> {
+        self.wal.try_truncate(&connection::open_writer(&self.path)?, wait)
+    }
+
+    /// The size of the file of the WAL, in bytes.
+    pub(crate) fn wal_file_bytes(&self) -> u64 {
+        let mut path = self.path.clone().into_os_string();
+        path.push("-wal");
+        std::fs::metadata(path).map_or(0, |file| file.len())
+    }
+
+    /// How many writes there have been since the start, deferred ones left out; `None` while one waits
+    /// or runs.
+    pub(crate) fn writes_if_idle(&self) -> Option<u64> {
+        self.queue.taken_if_idle()
     }
 
     /// Writes that wait.

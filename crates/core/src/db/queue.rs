@@ -135,6 +135,9 @@ struct State {
     bytes: usize,
     /// Since when deferred writes wait.
     deferred_since: Option<Instant>,
+    /// Jobs that were ever taken in, and those of them that are finished.
+    taken: u64,
+    finished: u64,
     closed: bool,
 }
 
@@ -174,6 +177,7 @@ impl Queue {
             )));
         }
         state.bytes += weight;
+        state.taken += jobs.len() as u64;
         state.jobs.extend(jobs);
         drop(state);
         self.wake.notify_one();
@@ -246,6 +250,17 @@ impl Queue {
     /// How many jobs wait.
     pub(crate) fn depth(&self) -> usize {
         self.lock().jobs.len()
+    }
+
+    /// Told by the writer: so many jobs are finished, whatever came of them.
+    pub(crate) fn finished(&self, jobs: usize) {
+        self.lock().finished += jobs as u64;
+    }
+
+    /// How many jobs were ever taken in; `None` while one of them waits or runs.
+    pub(crate) fn taken_if_idle(&self) -> Option<u64> {
+        let state = self.lock();
+        (state.taken == state.finished).then_some(state.taken)
     }
 
     /// Takes no more jobs and drops those that wait, whose callers are then told: the writer is gone.

@@ -88,6 +88,7 @@ impl Writer {
     fn commit_group(&mut self, mut group: Vec<Job>) {
         if let Err(error) = self.settle() {
             tracing::error!(%error, "the WAL can't be truncated after a commit of unknown outcome");
+            self.queue.finished(group.len());
             for mut job in group {
                 job.refuse(not_settled(&error));
                 job.finish();
@@ -120,6 +121,7 @@ impl Writer {
             }
         };
         self.note_outcome(&group, flushed);
+        self.queue.finished(group.len());
         group.into_iter().for_each(Job::finish);
     }
 

@@ -4,8 +4,10 @@ mod access;
 mod cocoon;
 mod data;
 mod events;
+mod jobs;
 mod kv;
 mod logs;
+mod maintenance;
 
 use std::path::PathBuf;
 
@@ -21,8 +23,10 @@ pub(super) use access::{Lifetime, SocketCommand, TokenCommand};
 pub(super) use cocoon::CocoonCommand;
 pub(super) use data::DataCommand;
 pub(super) use events::EventsArguments;
+pub(super) use jobs::JobsCommand;
 pub(super) use kv::KvCommand;
 pub(super) use logs::{LogsCommand, SearchArguments};
+pub(super) use maintenance::{MaintenanceCommand, SqlArguments, Waiting};
 
 use super::failure::Failure;
 use super::output::Output;
@@ -124,6 +128,14 @@ pub(super) enum Command {
     },
     /// Wipe the master key from the daemon's memory.
     Lock,
+    /// Long work of the daemon: look at it, wait for it, end it.
+    #[command(subcommand)]
+    Jobs(JobsCommand),
+    /// The database as a file: its size, its health, its free pages.
+    #[command(subcommand)]
+    Maintenance(MaintenanceCommand),
+    /// Ask the database in SQL, to read only.
+    Sql(SqlArguments),
     /// Stop the daemon cleanly.
     Shutdown,
     /// Write a completion script for a shell.
