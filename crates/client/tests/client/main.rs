@@ -9,6 +9,8 @@ mod command_line;
 mod file_commands;
 #[cfg(all(feature = "cli", unix))]
 mod program;
+#[cfg(all(feature = "cli", unix))]
+mod record_commands;
 mod refusing;
 mod repeating;
 mod streams;

@@ -1,10 +1,16 @@
 //! The grammar of the command line.
 
 mod access;
-mod kv;
+mod application;
+mod cache;
 mod cocoon;
 mod data;
+mod key;
+mod kv;
 mod logs;
+mod message;
+mod registry;
+mod transaction;
 
 use std::path::PathBuf;
 
@@ -17,10 +23,16 @@ use osnova_storage_client::api::wire::{BlobHash, ComponentId, Cursor, Preference
 use osnova_storage_client::api::{all_methods, wire};
 
 pub(super) use access::{Lifetime, SocketCommand, TokenCommand};
-pub(super) use kv::KvCommand;
+pub(super) use application::{ApplicationCommand, ApplicationList, ConfigCommand};
+pub(super) use cache::CacheCommand;
 pub(super) use cocoon::CocoonCommand;
 pub(super) use data::DataCommand;
+pub(super) use key::KeyCommand;
+pub(super) use kv::KvCommand;
 pub(super) use logs::{LogsCommand, SearchArguments};
+pub(super) use message::{MessageCommand, SendArguments};
+pub(super) use registry::RegistryCommand;
+pub(super) use transaction::{TransactionCommand, TransactionFilter};
 
 use super::failure::Failure;
 use super::output::Output;
@@ -103,6 +115,24 @@ pub(super) enum Command {
     Rm(RemoveWhat),
     /// Show what a component needs, or what needs it.
     Deps(DepsArguments),
+    /// Applications and their settings.
+    #[command(subcommand)]
+    App(ApplicationCommand),
+    /// Which components run, as which processes.
+    #[command(subcommand)]
+    Registry(RegistryCommand),
+    /// Keys that components have derived: public parts and indices only.
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Transactions of wallets: list, show, sum up.
+    #[command(subcommand)]
+    Tx(TransactionCommand),
+    /// What was fetched from the Autonomi network and is kept.
+    #[command(subcommand)]
+    Cache(CacheCommand),
+    /// Messages on channels: list, show, send, remove.
+    #[command(subcommand)]
+    Message(MessageCommand),
     /// Logs of components: read, follow, search.
     #[command(subcommand)]
     Logs(LogsCommand),
@@ -270,6 +300,9 @@ pub(super) enum ListWhat {
         #[command(flatten)]
         page: PageArguments,
     },
+    /// The applications that are installed.
+    #[command(visible_alias = "application")]
+    Applications(ApplicationList),
     /// The preferences, by key.
     #[command(visible_alias = "preference")]
     Preferences {
