@@ -9,7 +9,9 @@
 # DIR then holds
 #   <file>.tgz                the tarball as published; <file> is "name-version" with '@' and '/' made safe
 #   <file>.package.json       its package.json, byte for byte
-#   index.json                [{name, version, tarball, manifest}], file names relative to DIR
+#   <file>.text.<name>        its readme, change log and license, as far as it has them, byte for byte
+#   index.json                [{name, version, tarball, manifest, readme?, notices}], file names relative
+#                             to DIR
 #
 # Run again on the same DIR it goes on where it stopped: what is already packed is kept, and the
 # resolved list is kept in DIR/.resolved. A package that can't be fetched is named in the summary and

@@ -325,8 +325,8 @@ impl World {
             .iter()
             .map(|(id, (n, launches))| json!([NAMES[*id], n.to_string(), launches]));
         assert_eq!(sorted(ids), sorted(expected.collect()));
-        for id in 0..NAMES.len() {
-            let asked = json!({ "applicationId": NAMES[id] });
+        for (id, name) in NAMES.iter().enumerate() {
+            let asked = json!({ "applicationId": name });
             let listed = all(store, &owner(), application_config::list, asked);
             let listed = listed.iter().map(|item| json!([item["key"], item["value"]])).collect();
             let expected = model.config.iter().filter(|((of, _), _)| *of == id);

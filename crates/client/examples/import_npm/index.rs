@@ -14,6 +14,11 @@ struct Entry {
     version: String,
     tarball: PathBuf,
     manifest: PathBuf,
+    /// An index of before these were extracted has neither.
+    #[serde(default)]
+    readme: Option<PathBuf>,
+    #[serde(default)]
+    notices: Vec<PathBuf>,
 }
 
 /// A package, ready to be imported.
@@ -24,6 +29,17 @@ pub(crate) struct Package {
     pub(crate) tarball: PathBuf,
     /// The text of its package.json, without white space around it, which is no part of a JSON value.
     pub(crate) manifest: String,
+    /// Its readme, where it has one.
+    pub(crate) readme: Option<PathBuf>,
+    /// Its change log and its license, as far as it has them.
+    pub(crate) notices: Vec<PathBuf>,
+}
+
+impl Package {
+    /// Whether it is the one that its name finds, as the packages directly in `node_modules` are.
+    pub(crate) fn is_top_level(&self) -> bool {
+        self.component_id == self.name
+    }
 }
 
 /// Reads `index.json` and every manifest.
@@ -49,6 +65,8 @@ pub(crate) fn read(directory: &Path) -> Result<Vec<Package>, AnyError> {
             version: entry.version.clone(),
             tarball: directory.join(&entry.tarball),
             manifest: text.trim_matches([' ', '\t', '\r', '\n']).to_owned(),
+            readme: entry.readme.as_ref().map(|file| directory.join(file)),
+            notices: entry.notices.iter().map(|file| directory.join(file)).collect(),
         })
     };
     entries.iter().map(read).collect()

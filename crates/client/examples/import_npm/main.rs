@@ -1,15 +1,21 @@
-//! Imports npm packages as components, and verifies that they come back byte for byte.
+//! Imports npm packages as components, applications and messages, with a history of transactions, and
+//! verifies that all comes back as it was given.
 //!
 //! `import_npm import DIR` and `import_npm verify DIR`, where DIR holds `index.json`:
-//! `[{name, version, tarball, manifest}]`, the file names relative to DIR. The endpoint and the token
+//! `[{name, version, tarball, manifest, readme?, notices?}]`, the file names relative to DIR. The data
+//! root must hold no transactions of others: the sums are compared as a whole. The endpoint and the token
 //! come from the environment, as for every client. The exit code is 1 where anything differs.
 //!
 //! A package becomes the component of its npm name; where the index has several versions of a name,
-//! the greatest does, and the others are `name@version`, so that a dependency finds one of them.
+//! the greatest does, and the others are `name@version`, so that a dependency finds one of them. Each
+//! package that its name finds is an application too, made of itself and of what it depends on, with its
+//! readme as a blob; the first of them have a channel, on which their change log and license hang.
 
 mod import;
 mod index;
+mod records;
 mod verify;
+mod verify_records;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -83,5 +89,7 @@ async fn run_import(directory: &str, totals: &Totals) -> Result<(), AnyError> {
 
 async fn run_verify(directory: &str, totals: &Totals) -> Result<(), AnyError> {
     let packages = index::read(directory.as_ref())?;
-    verify::all(&Client::from_env()?, &packages, totals).await
+    let client = Client::from_env()?;
+    verify::all(&client, &packages, totals).await?;
+    verify_records::all(&client, &packages, totals).await
 }

@@ -1,6 +1,7 @@
 //! Verifying: every manifest and tarball byte for byte, every dependency, and the list as a whole.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::{TryStreamExt, stream};
@@ -67,7 +68,7 @@ async fn one(client: &Client, package: &Package, totals: &Totals) -> Result<(), 
         totals.mismatch(id, "the name or the version differs");
     }
     let bytes = match found.blobs.get(&"tarball".parse()?) {
-        Some(hash) => tarball(client, package, hash, totals).await?,
+        Some(hash) => content(client, &package.tarball, hash, id, totals).await?,
         None => {
             totals.mismatch(id, "names no tarball");
             0
@@ -77,15 +78,16 @@ async fn one(client: &Client, package: &Package, totals: &Totals) -> Result<(), 
     Ok(())
 }
 
-/// Compares the stored tarball with the file as both are read, and its hash with its address.
-async fn tarball(
+/// Compares a stored content with its file as both are read, and its hash with its address.
+pub(crate) async fn content(
     client: &Client,
-    package: &Package,
+    path: &Path,
     hash: &BlobHash,
+    whose: &str,
     totals: &Totals,
 ) -> Result<u64, AnyError> {
     let mut stored = client.get_blob(hash, ..).await?;
-    let mut file = BufReader::new(tokio::fs::File::open(&package.tarball).await?);
+    let mut file = BufReader::new(tokio::fs::File::open(path).await?);
     let mut hasher = Sha256::new();
     let mut expected = Vec::new();
     let mut same = true;
@@ -95,11 +97,12 @@ async fn tarball(
         same = same && file.read_exact(&mut expected).await.is_ok() && expected == chunk;
     }
     same = same && file.read(&mut [0]).await? == 0;
+    let name = path.display();
     if !same {
-        totals.mismatch(&package.component_id, "the tarball differs");
+        totals.mismatch(whose, &format!("{name} differs"));
     }
     if BlobHash::new(hasher.finalize().into()) != *hash {
-        totals.mismatch(&package.component_id, "the tarball's hash is not its address");
+        totals.mismatch(whose, &format!("the hash of {name} is not its address"));
     }
     Ok(stored.size())
 }

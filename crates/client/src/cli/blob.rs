@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use osnova_storage_client::api::blobs::{
-    self, BlobPage, BlobStat, DeleteParams, GrantParams, HashParams,
+    self, BlobPage, BlobPut, BlobStat, DeleteParams, GrantParams, HashParams,
 };
 use osnova_storage_client::api::wire::BlobHash;
 use osnova_storage_client::{BlobStream, Method, PutBlob};
@@ -123,7 +123,22 @@ async fn usage(session: &Session) -> Result<(), Failure> {
     .await
 }
 
-async fn put(session: &Session, path: &Path, mut about: PutBlob) -> Result<(), Failure> {
+async fn put(session: &Session, path: &Path, about: PutBlob) -> Result<(), Failure> {
+    let stored = upload(session, path, about).await?;
+    if session.output.is_json() {
+        let text =
+            serde_json::to_string(&stored).map_err(|error| Failure::failed(error.to_string()))?;
+        return session.output.bytes(format!("{text}\n").as_bytes());
+    }
+    session.output.line(&stored.hash.to_string())
+}
+
+/// Stores a file, or standard input where it is `-`, as it is read; a person sees how far it is.
+pub(super) async fn upload(
+    session: &Session,
+    path: &Path,
+    mut about: PutBlob,
+) -> Result<BlobPut, Failure> {
     let file = match path == Path::new("-") {
         true => input::standard(),
         false => std::fs::File::open(path),
@@ -143,13 +158,7 @@ async fn put(session: &Session, path: &Path, mut about: PutBlob) -> Result<(), F
     about.progress = bar.progress();
     let stored = session.client.put_blob(tokio::fs::File::from_std(file), about).await;
     drop(bar);
-    let stored = stored.map_err(|error| explain(session, error, &blobs::Put::SPEC))?;
-    if session.output.is_json() {
-        let text =
-            serde_json::to_string(&stored).map_err(|error| Failure::failed(error.to_string()))?;
-        return session.output.bytes(format!("{text}\n").as_bytes());
-    }
-    session.output.line(&stored.hash.to_string())
+    stored.map_err(|error| explain(session, error, &blobs::Put::SPEC))
 }
 
 async fn get(

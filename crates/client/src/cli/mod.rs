@@ -1,8 +1,10 @@
 //! The commands, and what they share: the client, the output, and one error with one exit code.
 
+mod application;
 mod arguments;
 mod ask;
 mod blob;
+mod cache;
 mod call;
 mod cocoon;
 mod data;
@@ -14,21 +16,25 @@ mod handover;
 mod indent;
 mod input;
 mod jobs;
+mod key;
 mod kv;
 mod logs;
 mod maintenance;
+mod message;
 mod moment;
 mod output;
 mod paging;
 mod progress;
 mod records;
 mod refusal;
+mod registry;
 mod secret;
 mod socket;
 mod sql;
 mod status;
 mod table;
 mod token;
+mod transaction;
 mod whoami;
 
 use std::time::Duration;
@@ -92,6 +98,12 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         Command::Set(what) => records::set(&session, what).await,
         Command::Rm(what) => records::remove(&session, what).await,
         Command::Deps(what) => dependencies::run(&session, what).await,
+        Command::App(command) => application::run(&session, command).await,
+        Command::Registry(command) => registry::run(&session, command).await,
+        Command::Key(command) => key::run(&session, command).await,
+        Command::Tx(command) => transaction::run(&session, command).await,
+        Command::Cache(command) => cache::run(&session, command).await,
+        Command::Message(command) => message::run(&session, command).await,
         Command::Logs(command) => logs::run(&session, command).await,
         Command::Data(command) => data::run(&session, command).await,
         Command::Cocoon(command) => cocoon::run(&session, command).await,

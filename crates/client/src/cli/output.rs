@@ -42,6 +42,11 @@ impl Output {
         self.bytes(format!("{}\n", format::one_line(text)).as_bytes())
     }
 
+    /// A text of several lines, with nothing else in it that moves a terminal's cursor.
+    pub(super) fn lines(&self, text: &str) -> Result<(), Failure> {
+        self.bytes(format!("{}\n", safe_lines(text)).as_bytes())
+    }
+
     /// Rows of columns.
     pub(super) fn table(&self, table: &Table) -> Result<(), Failure> {
         let text = if self.terminal { table.for_people() } else { table.tab_separated() };

@@ -4,6 +4,7 @@ use osnova_storage_client::api::wire::{JsonText, Revision};
 use osnova_storage_client::api::{components, preferences};
 
 use super::Session;
+use super::application;
 use super::arguments::{ListWhat, RecordWhat, RemoveWhat, SetArguments};
 use super::ask;
 use super::call::json_argument;
@@ -32,6 +33,7 @@ pub(super) async fn list(session: &Session, what: ListWhat) -> Result<(), Failur
             )
             .await
         }
+        ListWhat::Applications(list) => application::list(session, list).await,
         ListWhat::Preferences { prefix, window } => {
             let limit = window.limit();
             let params = preferences::ListParams { prefix, limit, cursor: window.cursor };

@@ -10,6 +10,8 @@ mod file_commands;
 mod job_commands;
 #[cfg(all(feature = "cli", unix))]
 mod program;
+#[cfg(all(feature = "cli", unix))]
+mod record_commands;
 mod refusing;
 mod repeating;
 mod streams;

@@ -1,13 +1,19 @@
 //! The grammar of the command line.
 
 mod access;
+mod application;
+mod cache;
 mod cocoon;
 mod data;
 mod events;
 mod jobs;
+mod key;
 mod kv;
 mod logs;
 mod maintenance;
+mod message;
+mod registry;
+mod transaction;
 
 use std::path::PathBuf;
 
@@ -20,13 +26,19 @@ use osnova_storage_client::api::wire::{BlobHash, ComponentId, Cursor, Preference
 use osnova_storage_client::api::{all_methods, wire};
 
 pub(super) use access::{Lifetime, SocketCommand, TokenCommand};
+pub(super) use application::{ApplicationCommand, ApplicationList, ConfigCommand};
+pub(super) use cache::CacheCommand;
 pub(super) use cocoon::CocoonCommand;
 pub(super) use data::DataCommand;
 pub(super) use events::EventsArguments;
 pub(super) use jobs::JobsCommand;
+pub(super) use key::KeyCommand;
 pub(super) use kv::KvCommand;
 pub(super) use logs::{LogsCommand, SearchArguments};
 pub(super) use maintenance::{MaintenanceCommand, SqlArguments, Waiting};
+pub(super) use message::{MessageCommand, SendArguments};
+pub(super) use registry::RegistryCommand;
+pub(super) use transaction::{TransactionCommand, TransactionFilter};
 
 use super::failure::Failure;
 use super::output::Output;
@@ -109,6 +121,24 @@ pub(super) enum Command {
     Rm(RemoveWhat),
     /// Show what a component needs, or what needs it.
     Deps(DepsArguments),
+    /// Applications and their settings.
+    #[command(subcommand)]
+    App(ApplicationCommand),
+    /// Which components run, as which processes.
+    #[command(subcommand)]
+    Registry(RegistryCommand),
+    /// Keys that components have derived: public parts and indices only.
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Transactions of wallets: list, show, sum up.
+    #[command(subcommand)]
+    Tx(TransactionCommand),
+    /// What was fetched from the Autonomi network and is kept.
+    #[command(subcommand)]
+    Cache(CacheCommand),
+    /// Messages on channels: list, show, send, remove.
+    #[command(subcommand)]
+    Message(MessageCommand),
     /// Logs of components: read, follow, search.
     #[command(subcommand)]
     Logs(LogsCommand),
@@ -286,6 +316,9 @@ pub(super) enum ListWhat {
         #[command(flatten)]
         page: PageArguments,
     },
+    /// The applications that are installed.
+    #[command(visible_alias = "application")]
+    Applications(ApplicationList),
     /// The preferences, by key.
     #[command(visible_alias = "preference")]
     Preferences {
