@@ -166,7 +166,7 @@ fn the_program_looks_after_the_database() {
     let log = prints(&daemon, &["maintenance", "checkpoint"]);
     assert!(log.starts_with("log ") && log.ends_with(" -> 0 B\n"), "{log}");
     let stats = prints(&daemon, &["maintenance", "stats"]);
-    assert!(stats.contains("\ncomponents\t1\t4096\t"), "{stats}");
+    assert!(stats.contains("\ncomponents\t2\t4096\t"), "{stats}");
     let stats: Value =
         serde_json::from_str(&prints(&daemon, &["maintenance", "stats", "--json"])).unwrap();
     assert_eq!(stats["pageSize"], 4096);
