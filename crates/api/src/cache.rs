@@ -74,7 +74,7 @@ pub struct Evicted {
 /// What the cache comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct CacheStats {
+pub struct CacheTotals {
     /// How many entries there are.
     pub entries: u64,
     /// Their sizes together, in bytes.
@@ -246,7 +246,7 @@ methods! {
     /// Says what the cache comes to.
     Stats = "cache.stats" {
         params: NoParams,
-        result: CacheStats,
+        result: CacheTotals,
         access: Access::Read,
         visibility: Visibility::Owner,
         idempotent: true,

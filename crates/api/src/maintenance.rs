@@ -201,14 +201,17 @@ impl JsonSchema for SqlValue {
         "SqlValue".into()
     }
 
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let bytes = generator.subschema_for::<Base64Data>();
         json_schema!({
             "description": "A value of SQL: null, a number, a text, or {\"base64\": ...} for bytes. Integers beyond 2^53 - 1 stand as texts, and so do the two infinities.",
             "anyOf": [
-                { "type": ["null", "number", "string"] },
+                { "type": "null" },
+                { "type": "number" },
+                { "type": "string" },
                 {
                     "type": "object",
-                    "properties": { "base64": { "type": "string", "contentEncoding": "base64" } },
+                    "properties": { "base64": bytes },
                     "required": ["base64"],
                     "additionalProperties": false
                 }

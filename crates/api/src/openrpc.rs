@@ -293,8 +293,13 @@ fn title_of(schema: &Value) -> String {
 }
 
 fn capitalized(word: &str) -> String {
-    let mut letters = word.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+    let capital = |part: &str| {
+        let mut letters = part.chars();
+        letters
+            .next()
+            .map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+    };
+    word.split('_').map(capital).collect()
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use osnova_storage_api::cache::{CacheEntry, CacheStats, GetParams};
+use osnova_storage_api::cache::{CacheEntry, CacheTotals, GetParams};
 use osnova_storage_api::components::TouchParams;
 use osnova_storage_api::keys::TouchParams as TouchKeyParams;
 use osnova_storage_api::registry::{HeartbeatParams, ReapParams, Reaped};
@@ -101,11 +101,11 @@ impl Store {
     ///
     /// # Errors
     /// Where the database can't be read.
-    pub fn cache_stats(&self, _caller: &Caller) -> Result<CacheStats> {
+    pub fn cache_stats(&self, _caller: &Caller) -> Result<CacheTotals> {
         let (entries, bytes) = self.db.read(cache::totals)?;
         let hits = self.cache_counts.hits.load(Ordering::Relaxed);
         let misses = self.cache_counts.misses.load(Ordering::Relaxed);
-        Ok(CacheStats { entries, bytes, hits, misses })
+        Ok(CacheTotals { entries, bytes, hits, misses })
     }
 
     fn touch(&self, used_at: Option<Timestamp>) -> impl FnOnce(u64) -> Touch + use<> {
