@@ -20,6 +20,7 @@ mod paging;
 mod progress;
 mod records;
 mod refusal;
+mod search;
 mod secret;
 mod socket;
 mod status;
@@ -84,6 +85,7 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         Command::Show(what) => records::show(&session, what).await,
         Command::Set(what) => records::set(&session, what).await,
         Command::Rm(what) => records::remove(&session, what).await,
+        Command::Search(what) => search::run(&session, what).await,
         Command::Deps(what) => dependencies::run(&session, what).await,
         Command::Logs(command) => logs::run(&session, command).await,
         Command::Data(command) => data::run(&session, command).await,

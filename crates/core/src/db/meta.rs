@@ -1,4 +1,5 @@
-//! What the database says of its data root: the root's random id, and the check value of its key.
+//! What the database says of its data root: the root's random id, the check value of its key, and
+//! whether its search indices are whole.
 
 use rusqlite::{Connection, OptionalExtension};
 
@@ -28,6 +29,29 @@ pub(crate) fn key_check(connection: &Connection) -> Result<Option<[u8; LENGTH]>>
 /// Gives the root its key's check value.
 pub(crate) fn set_key_check(tx: &Tx<'_>, check: &[u8; LENGTH]) -> Result<()> {
     put(tx.connection(), "key_check", check)
+}
+
+/// Whether the search indices may lack records, so that they must be built anew.
+pub(crate) fn search_is_stale(connection: &Connection) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM meta WHERE key = 'search_stale')")?
+        .query_row([], |row| row.get(0))
+}
+
+/// Notes that the search indices may lack records.
+pub(crate) fn mark_search_stale(connection: &Connection) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO meta (key, value) VALUES ('search_stale', x'01') ON CONFLICT (key) DO NOTHING",
+        )?
+        .execute([])?;
+    Ok(())
+}
+
+/// Notes that the search indices have all records.
+pub(crate) fn clear_search_stale(connection: &Connection) -> rusqlite::Result<()> {
+    connection.prepare_cached("DELETE FROM meta WHERE key = 'search_stale'")?.execute([])?;
+    Ok(())
 }
 
 fn get(connection: &Connection, key: &str) -> Result<Option<[u8; LENGTH]>> {

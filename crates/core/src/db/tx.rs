@@ -11,6 +11,7 @@ use osnova_storage_api::ApiError;
 use osnova_storage_api::wire::Revision;
 use rusqlite::Connection;
 
+use super::search::{Notes, SearchState, Searched};
 use super::storage::StorageLimits;
 use crate::clock::Clock;
 use crate::error::{Result, StoreError};
@@ -25,6 +26,8 @@ pub(crate) struct Environment {
     pub(crate) vault: Vault,
     /// The bounds of `storage`.
     pub(crate) storage: StorageLimits,
+    /// How the search indices are.
+    pub(crate) search: Arc<SearchState>,
 }
 
 /// A transaction on the write connection, as one operation sees it.
@@ -32,6 +35,7 @@ pub struct Tx<'a> {
     connection: &'a Connection,
     next_seq: &'a Cell<u64>,
     environment: &'a Environment,
+    search_notes: &'a Notes,
     now: i64,
 }
 
@@ -40,9 +44,10 @@ impl<'a> Tx<'a> {
         connection: &'a Connection,
         next_seq: &'a Cell<u64>,
         environment: &'a Environment,
+        search_notes: &'a Notes,
         now: i64,
     ) -> Self {
-        Self { connection, next_seq, environment, now }
+        Self { connection, next_seq, environment, search_notes, now }
     }
 
     /// The connection, inside the transaction.
@@ -71,6 +76,11 @@ impl<'a> Tx<'a> {
     /// The bounds of `storage`.
     pub(crate) fn storage_limits(&self) -> &StorageLimits {
         &self.environment.storage
+    }
+
+    /// Notes that what a record says has changed: the writer brings its index up to it before COMMIT.
+    pub(crate) fn note_search(&self, what: Searched, key: &str) {
+        self.search_notes.add(what, key);
     }
 
     /// What this transaction sees, itself included.
@@ -159,6 +169,11 @@ impl<'a> Reader<'a> {
     /// [`StoreError::Locked`].
     pub(crate) fn keys(&self) -> Result<Arc<KeySet>> {
         self.environment.vault.keys()
+    }
+
+    /// How the search indices are.
+    pub(crate) fn search_state(&self) -> &'a SearchState {
+        &self.environment.search
     }
 
     /// The connection.

@@ -22,8 +22,9 @@ use rusqlite::{Connection, ErrorCode, ffi};
 use super::checkpoint::WalWatch;
 use super::deferred::{Deferred, Pending};
 use super::queue::{Job, Queue};
+use super::search::{self, Notes};
 use super::tx::{Environment, Tx};
-use super::{feed, requests};
+use super::{feed, meta, requests};
 use crate::error::{Result, StoreError};
 use crate::health::{Cause, Health};
 
@@ -41,6 +42,8 @@ pub(crate) struct Writer {
     pub(crate) next_seq: Cell<u64>,
     pub(crate) feed_pruner: feed::Pruner,
     pub(crate) request_pruner: requests::Pruner,
+    /// Which records the transaction changed whose words are not indexed yet.
+    pub(crate) search_notes: Notes,
     /// The WAL may hold a commit of unknown outcome: it must be truncated before the next one.
     pub(crate) unsettled: Arc<AtomicBool>,
 }
@@ -161,6 +164,7 @@ impl Writer {
         let started = Instant::now();
         let first_seq = self.next_seq.get();
         let now = self.environment.clock.now();
+        self.search_notes.take();
         self.execute("BEGIN IMMEDIATE").map_err(|error| match error.sqlite_error_code() {
             // Another program holds the lock, and was waited for; to try each call alone would wait
             // as long for every one of them.
@@ -181,6 +185,7 @@ impl Writer {
             let job = &mut group[index];
             self.in_savepoint(now, |tx| job.run(tx))?;
         }
+        self.write_search().map_err(|_| self.roll_back())?;
         self.feed_pruner
             .prune(&self.connection, self.next_seq.get() - first_seq)
             .map_err(|_| self.roll_back())?;
@@ -216,7 +221,43 @@ impl Writer {
     }
 
     fn tx(&self, now: i64) -> Tx<'_> {
-        Tx::new(&self.connection, &self.next_seq, &self.environment, now)
+        Tx::new(&self.connection, &self.next_seq, &self.environment, &self.search_notes, now)
+    }
+
+    /// Indexes the words of the records that the transaction changed: once, before its COMMIT.
+    ///
+    /// An index that can't be written is left as it was, marked as stale and built anew later; the records
+    /// are stored all the same. An error only where the transaction must be rolled back.
+    fn write_search(&self) -> rusqlite::Result<()> {
+        let notes = self.search_notes.take();
+        if notes.is_empty() {
+            return Ok(());
+        }
+        if self.environment.search.is_broken() {
+            // It is made anew from all records; until then the mark must not be missing.
+            return meta::mark_search_stale(&self.connection);
+        }
+        self.execute("SAVEPOINT search")?;
+        let written = notes
+            .iter()
+            .try_for_each(|(what, key)| {
+                search::index::write(&self.connection, *what, key).map(|_| ())
+            })
+            .and_then(|()| search::index::flush(&self.connection));
+        let Err(error) = written else { return self.execute("RELEASE search") };
+        if error.sqlite_error_code() == Some(ErrorCode::DiskFull) {
+            // Nothing is wrong with the index, and the records would find no space either.
+            return Err(error);
+        }
+        tracing::error!(%error, "the search index can't be written");
+        search::rebuild::note_stale(&self.health);
+        self.environment.search.report_broken();
+        if self.connection.is_autocommit() {
+            return Err(error);
+        }
+        self.execute("ROLLBACK TO search")?;
+        self.execute("RELEASE search")?;
+        meta::mark_search_stale(&self.connection)
     }
 
     fn commit(&self) -> std::result::Result<(), GroupFailure> {
@@ -251,11 +292,21 @@ impl Writer {
 
     /// Whether the call was committed; false where its operation failed and was rolled back.
     fn try_alone(&mut self, job: &mut Job) -> Result<bool> {
+        self.search_notes.take();
         self.execute("BEGIN IMMEDIATE")?;
         let tx = self.tx(self.environment.clock.now());
         if !job.run(&tx) {
             self.roll_back();
             return Ok(false);
+        }
+        let index_was_broken = self.environment.search.is_broken();
+        if let Err(error) = self.write_search() {
+            self.roll_back();
+            if !index_was_broken && self.environment.search.is_broken() {
+                // The index took the transaction along; it is left alone now.
+                return self.try_alone(job);
+            }
+            return Err(error.into());
         }
         match self.execute("COMMIT") {
             Ok(()) => Ok(true),

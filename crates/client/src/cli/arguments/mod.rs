@@ -5,6 +5,7 @@ mod kv;
 mod cocoon;
 mod data;
 mod logs;
+mod search;
 
 use std::path::PathBuf;
 
@@ -21,6 +22,7 @@ pub(super) use kv::KvCommand;
 pub(super) use cocoon::CocoonCommand;
 pub(super) use data::DataCommand;
 pub(super) use logs::{LogsCommand, SearchArguments};
+pub(super) use search::{RecordSearchArguments, SearchIn};
 
 use super::failure::Failure;
 use super::output::Output;
@@ -101,6 +103,8 @@ pub(super) enum Command {
     /// Remove a record.
     #[command(subcommand)]
     Rm(RemoveWhat),
+    /// Search records by their words, the best first.
+    Search(RecordSearchArguments),
     /// Show what a component needs, or what needs it.
     Deps(DepsArguments),
     /// Logs of components: read, follow, search.
