@@ -105,10 +105,7 @@ pub(crate) fn put_records(daemon: &Daemon) {
     for (method, params) in [
         ("applications.delete", json!({ "applicationId": "org.example.unspoken" })),
         ("applications.put", json!({ "application": application })),
-        (
-            "applicationConfig.delete",
-            json!({ "applicationId": outdoors, "key": "unspoken.key" }),
-        ),
+        ("applicationConfig.delete", json!({ "applicationId": outdoors, "key": "unspoken.key" })),
         (
             "applicationConfig.set",
             json!({ "applicationId": outdoors, "key": "units", "value": "km" }),

@@ -20,7 +20,9 @@ pub(crate) enum Process {
 impl Process {
     /// Looks a pid up.
     pub(crate) fn find(pid: u32) -> Self {
-        let Some(id) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return Process::Gone };
+        let Some(id) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
+            return Process::Gone;
+        };
         if let Some(stat) = read(&format!("/proc/{pid}/stat")) {
             return Self::from_stat(&stat);
         }

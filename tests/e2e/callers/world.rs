@@ -9,7 +9,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::table::{A, Access, B, CONTENT_OF_A, FRESH, KEY_OF_A, NAMED_OF_A, NOBODY, Row, Things, table};
+use super::table::{
+    A, Access, B, CONTENT_OF_A, FRESH, KEY_OF_A, NAMED_OF_A, NOBODY, Row, Things, table,
+};
 use crate::document::Document;
 use crate::example_root::{self, HELLO};
 use crate::support::{Daemon, Options, PHRASE, exchange, wait_until};
@@ -69,12 +71,13 @@ impl World {
         let of_a = Way::with(Door::Tcp, &all_of_a)
             .http(&daemon, "PUT", "/blobs", "", CONTENT_OF_A.as_bytes())
             .json();
-        let things = |blob: &Value, component: &'static str, named: &'static str, token: &str| Things {
-            blob: blob.as_str().unwrap().to_owned(),
-            token_id: id_of(token).to_owned(),
-            component,
-            named,
-        };
+        let things =
+            |blob: &Value, component: &'static str, named: &'static str, token: &str| Things {
+                blob: blob.as_str().unwrap().to_owned(),
+                token_id: id_of(token).to_owned(),
+                component,
+                named,
+            };
         example_root::put_records_of(&daemon, A, NAMED_OF_A, "weather");
         let clock = example_clock(&document);
         daemon.ok("components.put", json!({ "component": clock }));

@@ -22,6 +22,7 @@ pub(crate) use object::{wire_enum, wire_name, wire_object};
 pub use scalars::{
     Address, Amount, ApplicationId, ComponentId, ConfigKey, Cursor, DerivationIndex, Limit,
     MessageId, Name, PreferenceKey, ProcessId, PublicKey, RequestId, Revision, Role, SearchText,
-    Secret, SocketPath, StorageKey, Text, Timestamp, TimestampMs, Token, TokenId, TransactionHash, TtlSeconds, UnsignedInteger, UserId,
+    Secret, SocketPath, StorageKey, Text, Timestamp, TimestampMs, Token, TokenId, TransactionHash,
+    TtlSeconds, UnsignedInteger, UserId,
 };
 pub use scope::Scope;

@@ -363,7 +363,8 @@ impl TryFrom<String> for Amount {
 
     fn try_from(text: String) -> Result<Self, String> {
         let (whole, fraction) = text.split_once('.').unwrap_or((&text, "0"));
-        let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        let digits =
+            |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
         let leading_zero = whole.len() > 1 && whole.starts_with('0');
         if !digits(whole) || !digits(fraction) || leading_zero {
             Err("must be a decimal number without a sign, such as \"12.5\"".to_owned())

@@ -79,11 +79,7 @@ pub fn set(tx: &Tx<'_>, _caller: &Caller, params: &SetParams) -> Result<ConfigEn
     })
 }
 
-fn revision(
-    reader: Reader<'_>,
-    id: &ApplicationId,
-    key: &ConfigKey,
-) -> Result<Option<Revision>> {
+fn revision(reader: Reader<'_>, id: &ApplicationId, key: &ConfigKey) -> Result<Option<Revision>> {
     let revision = reader
         .connection()
         .prepare_cached(
@@ -109,22 +105,27 @@ pub fn list(reader: Reader<'_>, _caller: &Caller, params: &ListParams) -> Result
         id: "key",
         direction: Direction::Ascending,
         arms: &["application_id = :application"],
-        filters: if end.is_some() { &["key >= :prefix", "key < :end"] } else { &["key >= :prefix"] },
+        filters: if end.is_some() {
+            &["key >= :prefix", "key < :end"]
+        } else {
+            &["key >= :prefix"]
+        },
         bound: &[
             (":application", Value::Text(id.to_owned())),
             (":prefix", Value::Text(prefix.to_owned())),
             (":end", end.map_or(Value::Null, Value::Text)),
         ],
     };
-    let (items, next_cursor) = keyset::list(reader, &query, params.cursor.as_ref(), &scan, |row| {
-        let item = from_row(row)?;
-        Ok(Listed {
-            order: serde_json::Value::Null,
-            id: item.key.as_str().to_owned(),
-            bytes: item.value.get().len() + 1200,
-            item,
-        })
-    })?;
+    let (items, next_cursor) =
+        keyset::list(reader, &query, params.cursor.as_ref(), &scan, |row| {
+            let item = from_row(row)?;
+            Ok(Listed {
+                order: serde_json::Value::Null,
+                id: item.key.as_str().to_owned(),
+                bytes: item.value.get().len() + 1200,
+                item,
+            })
+        })?;
     Ok(ConfigPage { items, next_cursor })
 }
 

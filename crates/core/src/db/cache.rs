@@ -171,15 +171,16 @@ pub fn list(reader: Reader<'_>, _caller: &Caller, params: &ListParams) -> Result
         filters: &[],
         bound: &[(":content", content.map_or(Value::Null, |text| text.to_owned().into()))],
     };
-    let (items, next_cursor) = keyset::list(reader, &query, params.cursor.as_ref(), &scan, |row| {
-        let Stored { entry, accessed_seq } = from_row(row)?;
-        Ok(Listed {
-            order: accessed_seq.into(),
-            id: entry.autonomi_address.as_str().to_owned(),
-            bytes: 3000,
-            item: entry,
-        })
-    })?;
+    let (items, next_cursor) =
+        keyset::list(reader, &query, params.cursor.as_ref(), &scan, |row| {
+            let Stored { entry, accessed_seq } = from_row(row)?;
+            Ok(Listed {
+                order: accessed_seq.into(),
+                id: entry.autonomi_address.as_str().to_owned(),
+                bytes: 3000,
+                item: entry,
+            })
+        })?;
     Ok(CachePage { items, next_cursor })
 }
 
@@ -247,4 +248,3 @@ pub(crate) fn evict(tx: &Tx<'_>, chosen: &Name, seq: u64) -> Result<Option<(u64,
     let unlink = blobs::drop_unkept(tx, &found.entry.blob_hash)?;
     Ok(Some((found.entry.size.0, unlink)))
 }
-

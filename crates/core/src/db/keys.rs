@@ -223,17 +223,18 @@ pub fn list_for_component(
         filters: &[],
         bound: &[(":component", Value::Text(id.as_str().to_owned()))],
     };
-    let (items, next_cursor) = keyset::list(reader, &query, params.cursor.as_ref(), &scan, |row| {
-        let key = from_row(row)?;
-        Ok(Listed {
-            order: key.derivation_index.0.into(),
-            id: key.public_key.as_str().to_owned(),
-            bytes: 4 * key.public_key.as_str().len()
-                + ESCAPED * key.purpose.as_ref().map_or(0, |text| text.as_str().len())
-                + 1200,
-            item: key,
-        })
-    })?;
+    let (items, next_cursor) =
+        keyset::list(reader, &query, params.cursor.as_ref(), &scan, |row| {
+            let key = from_row(row)?;
+            Ok(Listed {
+                order: key.derivation_index.0.into(),
+                id: key.public_key.as_str().to_owned(),
+                bytes: 4 * key.public_key.as_str().len()
+                    + ESCAPED * key.purpose.as_ref().map_or(0, |text| text.as_str().len())
+                    + 1200,
+                item: key,
+            })
+        })?;
     Ok(KeyPage { items, next_cursor })
 }
 
@@ -241,11 +242,7 @@ pub fn list_for_component(
 ///
 /// # Errors
 /// `not_found`.
-pub(crate) fn check_touch(
-    reader: Reader<'_>,
-    caller: &Caller,
-    params: &TouchParams,
-) -> Result<()> {
+pub(crate) fn check_touch(reader: Reader<'_>, caller: &Caller, params: &TouchParams) -> Result<()> {
     visible(reader, caller, &params.public_key)?
         .map(drop)
         .ok_or_else(|| StoreError::not_found(WHAT))

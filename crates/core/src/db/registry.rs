@@ -133,12 +133,8 @@ pub fn register(tx: &Tx<'_>, caller: &Caller, params: &RegisterParams) -> Result
         Process::Gone => None,
     };
     let status = params.status.unwrap_or(InitialStatus::Starting).as_str();
-    let revision = tx.record_change_of(
-        Some(id.as_str()),
-        NAMESPACE,
-        &[id.as_str()],
-        ChangeKind::Put,
-    )?;
+    let revision =
+        tx.record_change_of(Some(id.as_str()), NAMESPACE, &[id.as_str()], ChangeKind::Put)?;
     tx.connection()
         .prepare_cached(
             "INSERT INTO component_registry (component_id, version, pid, endpoint, status, started_at,
@@ -206,11 +202,7 @@ pub(super) fn flush_heartbeats(tx: &Tx<'_>, beats: &HashMap<String, Heartbeat>) 
 /// # Errors
 /// `not_found`; `conflict`: `revision` where `ifRevision` does not match, `transition` where the change is
 /// none of those that there are.
-pub fn set_status(
-    tx: &Tx<'_>,
-    caller: &Caller,
-    params: &SetStatusParams,
-) -> Result<RegistryEntry> {
+pub fn set_status(tx: &Tx<'_>, caller: &Caller, params: &SetStatusParams) -> Result<RegistryEntry> {
     let id = caller.own(params.component_id.as_ref(), WHAT)?;
     let known = find(tx.reader(), id)?;
     check_revision(params.if_revision, known.as_ref().map(|known| known.entry.revision))?;
@@ -238,12 +230,8 @@ fn may_become(from: ComponentStatus, to: ComponentStatus) -> bool {
 }
 
 fn store_status(tx: &Tx<'_>, id: &ComponentId, status: ComponentStatus) -> Result<()> {
-    let revision = tx.record_change_of(
-        Some(id.as_str()),
-        NAMESPACE,
-        &[id.as_str()],
-        ChangeKind::Put,
-    )?;
+    let revision =
+        tx.record_change_of(Some(id.as_str()), NAMESPACE, &[id.as_str()], ChangeKind::Put)?;
     tx.connection()
         .prepare_cached(
             "UPDATE component_registry SET status = ?2, revision = ?3 WHERE component_id = ?1",
@@ -275,15 +263,16 @@ pub fn list(reader: Reader<'_>, caller: &Caller, params: &ListParams) -> Result<
             (":component", caller.holder().to_owned().into()),
         ],
     };
-    let (items, next_cursor) = keyset::list(reader, &query, params.cursor.as_ref(), &scan, |row| {
-        let Stored { entry, .. } = from_row(row)?;
-        Ok(Listed {
-            order: serde_json::Value::Null,
-            id: entry.component_id.as_str().to_owned(),
-            bytes: 3000,
-            item: entry,
-        })
-    })?;
+    let (items, next_cursor) =
+        keyset::list(reader, &query, params.cursor.as_ref(), &scan, |row| {
+            let Stored { entry, .. } = from_row(row)?;
+            Ok(Listed {
+                order: serde_json::Value::Null,
+                id: entry.component_id.as_str().to_owned(),
+                bytes: 3000,
+                item: entry,
+            })
+        })?;
     Ok(RegistryPage { items, next_cursor })
 }
 

@@ -269,10 +269,9 @@ fn add_to_totals(
     let amount = Decimal::parse(transaction.amount.as_str()).ok_or_else(damaged)?;
     let (count, sum) = match change {
         Change::Added => (count + 1, sum.plus(amount)),
-        Change::Taken => (
-            count.checked_sub(1).ok_or_else(damaged)?,
-            sum.minus(amount).ok_or_else(damaged)?,
-        ),
+        Change::Taken => {
+            (count.checked_sub(1).ok_or_else(damaged)?, sum.minus(amount).ok_or_else(damaged)?)
+        }
     };
     tx.connection()
         .prepare_cached(
@@ -362,15 +361,16 @@ pub fn list(reader: Reader<'_>, caller: &Caller, params: &ListParams) -> Result<
         filters: &filters,
         bound: &bound,
     };
-    let (items, next_cursor) = keyset::list(reader, &query, params.cursor.as_ref(), &scan, |row| {
-        let item = from_row(row)?;
-        Ok(Listed {
-            order: item.timestamp.0.into(),
-            id: item.tx_hash.as_str().to_owned(),
-            bytes: ESCAPED * item.purpose.as_ref().map_or(0, |text| text.as_str().len()) + 4000,
-            item,
-        })
-    })?;
+    let (items, next_cursor) =
+        keyset::list(reader, &query, params.cursor.as_ref(), &scan, |row| {
+            let item = from_row(row)?;
+            Ok(Listed {
+                order: item.timestamp.0.into(),
+                id: item.tx_hash.as_str().to_owned(),
+                bytes: ESCAPED * item.purpose.as_ref().map_or(0, |text| text.as_str().len()) + 4000,
+                item,
+            })
+        })?;
     Ok(TransactionPage { items, next_cursor })
 }
 

@@ -19,7 +19,8 @@ impl Store {
     pub fn evict_cache(&self, _caller: &Caller, params: &EvictParams) -> Result<Evicted> {
         // The order is decided by accesses that may still wait to be written.
         self.db.flush_deferred()?;
-        let mut evicted = Evicted { entries: 0, bytes: 0, bytes_left: self.db.read(cache::totals)?.1 };
+        let mut evicted =
+            Evicted { entries: 0, bytes: 0, bytes_left: self.db.read(cache::totals)?.1 };
         let mut after = 0;
         while evicted.bytes_left > params.target_bytes.0 {
             let chosen = self.db.read(|reader| cache::evictable(reader, after, CHOSEN_AT_ONCE))?;

@@ -60,8 +60,7 @@ impl Store {
     /// `not_found`; `conflict`, reason `transition`, where another process of it is registered, or it has
     /// ended; `unavailable` where too much is pending.
     pub fn heartbeat(&self, caller: &Caller, params: &HeartbeatParams) -> Result<Accepted> {
-        let id =
-            self.db.read(|reader| registry::heartbeat_of(reader, caller, params).cloned())?;
+        let id = self.db.read(|reader| registry::heartbeat_of(reader, caller, params).cloned())?;
         let beat = Heartbeat { at: self.clock.now(), monotonic_ms: self.clock.monotonic_ms() };
         self.db.defer(|pending| &mut pending.heartbeats, id.as_str(), |_| beat)?;
         Ok(Accepted::YES)

@@ -49,21 +49,23 @@ pub fn list(reader: Reader<'_>, _caller: &Caller, params: &ListParams) -> Result
         filters: if kind.is_some() { &["type = :type"] } else { &[] },
         bound: &[(":type", kind.map_or(Value::Null, |kind| kind.to_owned().into()))],
     };
-    let (items, next_cursor) = keyset::list(reader, &query, params.cursor.as_ref(), &scan, |row| {
-        let Stored { component, last_used_seq } = from_row(row)?;
-        Ok(Listed {
-            order: match order {
-                ComponentOrder::InstalledAt => component.installed_at.0.into(),
-                ComponentOrder::Name => component.name.as_str().into(),
-                ComponentOrder::LastUsed => last_used_seq.into(),
-            },
-            id: component.component_id.as_str().to_owned(),
-            bytes: component.manifest.get().len()
-                + ESCAPED * component.description.as_ref().map_or(0, |text| text.as_str().len())
-                + component.blobs.keys().map(|role| role.as_str().len() + 70).sum::<usize>()
-                + 600,
-            item: component,
-        })
-    })?;
+    let (items, next_cursor) =
+        keyset::list(reader, &query, params.cursor.as_ref(), &scan, |row| {
+            let Stored { component, last_used_seq } = from_row(row)?;
+            Ok(Listed {
+                order: match order {
+                    ComponentOrder::InstalledAt => component.installed_at.0.into(),
+                    ComponentOrder::Name => component.name.as_str().into(),
+                    ComponentOrder::LastUsed => last_used_seq.into(),
+                },
+                id: component.component_id.as_str().to_owned(),
+                bytes: component.manifest.get().len()
+                    + ESCAPED
+                        * component.description.as_ref().map_or(0, |text| text.as_str().len())
+                    + component.blobs.keys().map(|role| role.as_str().len() + 70).sum::<usize>()
+                    + 600,
+                item: component,
+            })
+        })?;
     Ok(ComponentPage { items, next_cursor })
 }
