@@ -255,7 +255,7 @@ methods! {
         examples: [Example {
             name: "by a keyword",
             params: r#"{"query":"hik","limit":5}"#,
-            result: r#"{"items":[{"record":{"applicationId":"org.example.garden","name":"Garden","version":"0.3.0","manifest":{"components":[{"id":"org.example.weather","name":"Weather","kind":"backend","version":"2.1.0"}]},"installedAt":1764028800,"launchCount":0,"blobs":{"readme":"738e10c42fc3177b07bc6ea9c685e764abb4482c232963394fc91c4b30653745"},"revision":1849708136857608},"snippet":"«hiking», maps","score":1.5}]}"#,
+            result: r#"{"items":[{"record":{"applicationId":"org.example.outdoors","name":"Outdoors","version":"1.4.0","description":"Walks, weather and maps","author":"Example Org","manifest":{"keywords":["hiking","maps"],"components":[{"id":"org.example.weather","name":"Weather","kind":"backend","version":"2.1.0"}]},"installedAt":1764028800,"launchCount":0,"blobs":{},"revision":1849708136857609},"snippet":"«hiking», maps","score":1.5}]}"#,
         }],
     }
 

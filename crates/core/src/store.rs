@@ -26,8 +26,8 @@ use crate::error::{OpenError, Result, StoreError};
 use crate::health::Health;
 use crate::identity::Identity;
 use crate::layout::{Layout, sync_dir};
-use crate::sweep::Sweeper;
 use crate::logs::{LogLimits, Logs};
+use crate::sweep::Sweeper;
 use crate::vault::Vault;
 use crate::vault::keys::{KeySet, MasterKey};
 

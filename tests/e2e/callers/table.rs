@@ -192,7 +192,11 @@ fn components() -> Vec<Row> {
             |_| json!({ "componentId": "org.example.http" }),
         ),
         // A itself runs.
-        owner("components.delete", "components:write", |_| json!({ "componentId": "org.example.clock" })),
+        owner(
+            "components.delete",
+            "components:write",
+            |_| json!({ "componentId": "org.example.clock" }),
+        ),
     ]
 }
 

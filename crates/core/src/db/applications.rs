@@ -187,22 +187,24 @@ pub fn list(reader: Reader<'_>, _caller: &Caller, params: &ListParams) -> Result
         filters: &[],
         bound: &[],
     };
-    let (items, next_cursor) = keyset::list(reader, &query, params.cursor.as_ref(), &scan, |row| {
-        let Stored { application, last_launched_seq } = from_row(row)?;
-        Ok(Listed {
-            order: match order {
-                ApplicationOrder::InstalledAt => application.installed_at.0.into(),
-                ApplicationOrder::Name => application.name.as_str().into(),
-                ApplicationOrder::LastLaunched => last_launched_seq.into(),
-            },
-            id: application.application_id.as_str().to_owned(),
-            bytes: application.manifest.get().len()
-                + ESCAPED * application.description.as_ref().map_or(0, |text| text.as_str().len())
-                + application.blobs.keys().map(|role| role.as_str().len() + 70).sum::<usize>()
-                + 600,
-            item: application,
-        })
-    })?;
+    let (items, next_cursor) =
+        keyset::list(reader, &query, params.cursor.as_ref(), &scan, |row| {
+            let Stored { application, last_launched_seq } = from_row(row)?;
+            Ok(Listed {
+                order: match order {
+                    ApplicationOrder::InstalledAt => application.installed_at.0.into(),
+                    ApplicationOrder::Name => application.name.as_str().into(),
+                    ApplicationOrder::LastLaunched => last_launched_seq.into(),
+                },
+                id: application.application_id.as_str().to_owned(),
+                bytes: application.manifest.get().len()
+                    + ESCAPED
+                        * application.description.as_ref().map_or(0, |text| text.as_str().len())
+                    + application.blobs.keys().map(|role| role.as_str().len() + 70).sum::<usize>()
+                    + 600,
+                item: application,
+            })
+        })?;
     Ok(ApplicationPage { items, next_cursor })
 }
 

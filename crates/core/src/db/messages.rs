@@ -221,18 +221,19 @@ pub fn list(reader: Reader<'_>, caller: &Caller, params: &ListParams) -> Result<
         filters: &filters,
         bound: &bound,
     };
-    let (items, next_cursor) = keyset::list(reader, &query, params.cursor.as_ref(), &scan, |row| {
-        let item = from_row(row)?;
-        Ok(Listed {
-            order: item.timestamp.0.into(),
-            id: item.message_id.as_str().to_owned(),
-            bytes: ESCAPED * item.body.as_ref().map_or(0, |text| text.as_str().len())
-                + item.metadata.as_ref().map_or(0, |text| text.get().len())
-                + 70 * item.attachments.len()
-                + 3000,
-            item,
-        })
-    })?;
+    let (items, next_cursor) =
+        keyset::list(reader, &query, params.cursor.as_ref(), &scan, |row| {
+            let item = from_row(row)?;
+            Ok(Listed {
+                order: item.timestamp.0.into(),
+                id: item.message_id.as_str().to_owned(),
+                bytes: ESCAPED * item.body.as_ref().map_or(0, |text| text.as_str().len())
+                    + item.metadata.as_ref().map_or(0, |text| text.get().len())
+                    + 70 * item.attachments.len()
+                    + 3000,
+                item,
+            })
+        })?;
     Ok(MessagePage { items, next_cursor })
 }
 

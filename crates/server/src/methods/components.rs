@@ -1,6 +1,8 @@
 //! `components`.
 
-use osnova_storage_api::components::{Delete, Dependencies, Dependents, Get, List, Put, Search, Touch};
+use osnova_storage_api::components::{
+    Delete, Dependencies, Dependents, Get, List, Put, Search, Touch,
+};
 use osnova_storage_core::db::{components, search};
 
 use crate::rpc::Registry;

@@ -1,9 +1,9 @@
 //! The grammar of the command line.
 
 mod access;
-mod kv;
 mod cocoon;
 mod data;
+mod kv;
 mod logs;
 mod search;
 
@@ -18,9 +18,9 @@ use osnova_storage_client::api::wire::{BlobHash, ComponentId, Cursor, Preference
 use osnova_storage_client::api::{all_methods, wire};
 
 pub(super) use access::{Lifetime, SocketCommand, TokenCommand};
-pub(super) use kv::KvCommand;
 pub(super) use cocoon::CocoonCommand;
 pub(super) use data::DataCommand;
+pub(super) use kv::KvCommand;
 pub(super) use logs::{LogsCommand, SearchArguments};
 pub(super) use search::{RecordSearchArguments, SearchIn};
 

@@ -220,7 +220,8 @@ mod tests {
         assert_eq!(keywords(&long), ["ä".repeat(128)]);
         let many = format!(r#"{{"keywords":[{}"x"]}}"#, "\"y\",".repeat(100));
         assert_eq!(keywords(&many).len(), 64);
-        for none in [r#"[["a"]]"#, r#"{"keywords":"a"}"#, r#"{"a":{"keywords":["a"]}}"#, "7", "{}"] {
+        for none in [r#"[["a"]]"#, r#"{"keywords":"a"}"#, r#"{"a":{"keywords":["a"]}}"#, "7", "{}"]
+        {
             assert!(keywords(none).is_empty(), "{none}");
         }
     }

@@ -8,10 +8,10 @@ use osnova_storage_api::search::SearchParams;
 use osnova_storage_api::wire::{Name, Text};
 use rusqlite::{ErrorCode, ToSql, named_params};
 
+use super::super::messages as message_rows;
 use super::super::page::{ESCAPED, PAGE_BYTES};
 use super::super::tx::Reader;
 use super::super::{applications as application_rows, components as component_rows};
-use super::super::messages as message_rows;
 use super::text::Query;
 use super::{index, snippet};
 use crate::caller::Caller;
@@ -27,9 +27,20 @@ const RETRY_AFTER_MS: u64 = 1000;
 macro_rules! find {
     ($table:literal, $weights:literal, $join:literal, $condition:literal) => {
         concat!(
-            "SELECT record_key, bm25(", $table, ", ", $weights, ") AS score FROM ", $table,
-            " JOIN search_records ON search_id = ", $table, ".rowid ", $join,
-            " WHERE ", $table, " MATCH :expression ", $condition,
+            "SELECT record_key, bm25(",
+            $table,
+            ", ",
+            $weights,
+            ") AS score FROM ",
+            $table,
+            " JOIN search_records ON search_id = ",
+            $table,
+            ".rowid ",
+            $join,
+            " WHERE ",
+            $table,
+            " MATCH :expression ",
+            $condition,
             " ORDER BY score, record_key LIMIT :limit"
         )
     };
@@ -127,8 +138,7 @@ pub fn messages(reader: Reader<'_>, caller: &Caller, params: &SearchParams) -> R
         let Some(record) = record.filter(|record| message_rows::sees(caller, record)) else {
             return Ok(None);
         };
-        let texts =
-            [text(record.body.as_ref()), record.channel.as_str(), record.sender.as_str()];
+        let texts = [text(record.body.as_ref()), record.channel.as_str(), record.sender.as_str()];
         let bytes = record.metadata.as_ref().map_or(0, |json| json.get().len())
             + 70 * record.attachments.len()
             + texts.iter().map(|t| t.len()).sum::<usize>();
@@ -166,8 +176,8 @@ fn search<T>(
 ) -> Result<Vec<Found<T>>> {
     let Some(query) = Query::parse(params.query.as_str()) else { return Ok(Vec::new()) };
     let limit = params.limit.map_or(DEFAULT_LIMIT, |limit| limit.0);
-    let keys = keys(reader, &query, sql, bound, limit)
-        .map_err(|error| index_error(reader, error))?;
+    let keys =
+        keys(reader, &query, sql, bound, limit).map_err(|error| index_error(reader, error))?;
     let mut found: Vec<Found<T>> = Vec::new();
     let mut bytes = 0;
     for (key, rank) in keys {

@@ -71,10 +71,8 @@ impl SearchState {
     /// Waits until there is something to build; false where the builder is to end.
     fn wait(&self) -> bool {
         let idle = |wanted: &mut Wanted| !wanted.build && !wanted.stop;
-        let mut wanted = self
-            .changed
-            .wait_while(self.wanted(), idle)
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut wanted =
+            self.changed.wait_while(self.wanted(), idle).unwrap_or_else(PoisonError::into_inner);
         wanted.build = false;
         !wanted.stop
     }

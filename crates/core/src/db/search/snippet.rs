@@ -21,7 +21,10 @@ pub(super) fn of(query: &Query, texts: &[&str]) -> String {
             return cut(text, &matches);
         }
     }
-    texts.iter().find(|text| !text.trim().is_empty()).map_or_else(String::new, |text| cut(text, &[]))
+    texts
+        .iter()
+        .find(|text| !text.trim().is_empty())
+        .map_or_else(String::new, |text| cut(text, &[]))
 }
 
 fn cut(text: &str, matches: &[(usize, usize)]) -> String {
@@ -95,7 +98,10 @@ mod tests {
 
     #[test]
     fn the_first_text_that_matches_is_shown_with_its_matches_marked() {
-        assert_eq!(snippet("rain", &["", "Dry", "Rain, «rainy»\n\n rain"]), "«Rain», ‹«rainy»› «rain»");
+        assert_eq!(
+            snippet("rain", &["", "Dry", "Rain, «rainy»\n\n rain"]),
+            "«Rain», ‹«rainy»› «rain»"
+        );
         assert_eq!(snippet("天気", &["今日の天気予報"]), "今日の«天気»予報");
         assert_eq!(snippet("gone", &["", "A record"]), "A record");
         assert_eq!(snippet("gone", &["", " "]), "");

@@ -84,8 +84,7 @@ fn pieces(text: &str) -> impl Iterator<Item = Piece<'_>> {
                 continue;
             }
             let mut end = start + character.len_utf8();
-            let of_word =
-                |c: char| (c.is_alphanumeric() || fold::is_mark(c)) && !stands_alone(c);
+            let of_word = |c: char| (c.is_alphanumeric() || fold::is_mark(c)) && !stands_alone(c);
             while let Some((at, next)) = rest.next_if(|(_, c)| of_word(*c)) {
                 end = at + next.len_utf8();
             }
@@ -192,9 +191,10 @@ impl Query {
         let ends = self.terms.iter().filter_map(|term| {
             let Term::Run(run) = term else { return None };
             let here = pieces.get(..run.len())?;
-            let same = here.iter().zip(run).all(|(piece, character)| {
-                piece.alone && piece.text.chars().next() == Some(*character)
-            });
+            let same = here
+                .iter()
+                .zip(run)
+                .all(|(piece, character)| piece.alone && piece.text.starts_with(*character));
             if same { here.last().map(Piece::end) } else { None }
         });
         ends.max()
