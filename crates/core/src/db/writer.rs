@@ -205,6 +205,7 @@ impl Writer {
         operation: impl FnOnce(&Tx<'_>) -> bool,
     ) -> std::result::Result<bool, GroupFailure> {
         let seq = self.next_seq.get();
+        let notes = self.search_notes.count();
         self.execute("SAVEPOINT call").map_err(|_| self.roll_back())?;
         let succeeded = operation(&self.tx(now));
         // SQLITE_FULL, IOERR and NOMEM may have ended the transaction, the released savepoints of
@@ -214,6 +215,7 @@ impl Writer {
         }
         if !succeeded {
             self.next_seq.set(seq);
+            self.search_notes.truncate(notes);
             self.execute("ROLLBACK TO call").map_err(|_| self.roll_back())?;
         }
         self.execute("RELEASE call").map_err(|_| self.roll_back())?;

@@ -47,20 +47,29 @@ impl Searched {
     }
 }
 
-/// The records that a transaction changed and whose words are not written yet.
-///
-/// A note of a call that failed does no harm: what is written is what the record then says.
+/// The records that a transaction changed and whose words are not written yet, in the order of their
+/// changes. What is written in the end is what each then says.
 #[derive(Debug, Default)]
-pub(crate) struct Notes(RefCell<BTreeSet<(Searched, String)>>);
+pub(crate) struct Notes(RefCell<Vec<(Searched, String)>>);
 
 impl Notes {
     /// Notes a record.
     pub(super) fn add(&self, what: Searched, key: &str) {
-        self.0.borrow_mut().insert((what, key.to_owned()));
+        self.0.borrow_mut().push((what, key.to_owned()));
     }
 
-    /// The records that were noted; none is noted afterwards.
+    /// How many notes there are: where a call's own begin.
+    pub(super) fn count(&self) -> usize {
+        self.0.borrow().len()
+    }
+
+    /// Strikes off the notes of a call that failed: it changes nothing, the indices neither.
+    pub(super) fn truncate(&self, count: usize) {
+        self.0.borrow_mut().truncate(count);
+    }
+
+    /// The records that were noted, each once; none is noted afterwards.
     pub(super) fn take(&self) -> BTreeSet<(Searched, String)> {
-        self.0.take()
+        self.0.take().into_iter().collect()
     }
 }
