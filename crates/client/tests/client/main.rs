@@ -11,6 +11,7 @@ mod file_commands;
 mod program;
 mod refusing;
 mod repeating;
+mod searching;
 mod streams;
 mod support;
 #[cfg(all(feature = "cli", unix))]
