@@ -229,7 +229,8 @@ fn a_component_is_sent_what_is_shared_and_its_own() {
         format!("storage {weather} delete"),
         format!("components {weather} delete"),
     ];
-    let seen: Vec<String> = (0..expected.len()).map(|_| told(&notified(&mut socket, "events.event"))).collect();
+    let seen: Vec<String> =
+        (0..expected.len()).map(|_| told(&notified(&mut socket, "events.event"))).collect();
     assert_eq!(seen, expected);
     let of_owner: Vec<u64> = positions(&mut owner, 8);
     assert_eq!(of_owner.last(), Some(&last));

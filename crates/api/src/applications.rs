@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::components::Direction;
 use crate::method::{Access, Example, Visibility, methods, no_request_id, with_request_id};
+use crate::search::SearchParams;
 use crate::wire::{
     ApplicationId, BlobHash, Cursor, JsonText, Limit, Name, RequestId, Revision, Role, Text,
     Timestamp, UnsignedInteger, wire_enum, wire_object,
@@ -97,6 +98,28 @@ pub struct ApplicationPage {
     /// Where the next page begins; absent on the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<Cursor>,
+}
+
+/// A application that a search found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ApplicationHit {
+    /// The application.
+    pub record: Application,
+    /// A line of its description, keywords, author or name that shows why, about 160 characters of it: what matches stands
+    /// between « and »; the same signs of the text itself are shown as ‹ and ›.
+    pub snippet: String,
+    /// How well it matches, the higher the better, to be compared within one answer; the owner's only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<f64>,
+}
+
+/// The applications that a search found, the best first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ApplicationHits {
+    /// What was found.
+    pub items: Vec<ApplicationHit>,
 }
 
 wire_object! {
@@ -213,6 +236,26 @@ methods! {
             name: "a launch, counted once however often it is told",
             params: r#"{"applicationId":"org.example.outdoors","requestId":"launch-2026-11-25-1"}"#,
             result: r#"{"applicationId":"org.example.outdoors","name":"Outdoors","version":"1.4.0","description":"Walks, weather and maps","author":"Example Org","manifest":{"keywords":["hiking","maps"],"components":[{"id":"org.example.weather","name":"Weather","kind":"backend","version":"2.1.0"}]},"installedAt":1764028800,"lastLaunched":1764028900,"launchCount":1,"blobs":{},"revision":1849708136857610}"#,
+        }],
+    }
+
+    /// Searches applications: in the name, the description, the author and the keywords.
+    ///
+    /// A match in the name counts most, then in the keywords (`keywords` of the manifest, a list of
+    /// texts), the description, the author. The best come first. `score` is shown to the owner only.
+    /// `unavailable` while the index, found to be damaged, is being built anew; a search meanwhile, or
+    /// at the first start after an upgrade, may miss records.
+    Search = "applications.search" {
+        params: SearchParams,
+        result: ApplicationHits,
+        access: Access::Read,
+        visibility: Visibility::Shared,
+        idempotent: true,
+        errors: [],
+        examples: [Example {
+            name: "by a keyword",
+            params: r#"{"query":"hik","limit":5}"#,
+            result: r#"{"items":[{"record":{"applicationId":"org.example.outdoors","name":"Outdoors","version":"1.4.0","description":"Walks, weather and maps","author":"Example Org","manifest":{"keywords":["hiking","maps"],"components":[{"id":"org.example.weather","name":"Weather","kind":"backend","version":"2.1.0"}]},"installedAt":1764028800,"launchCount":0,"blobs":{},"revision":1849708136857609},"snippet":"«hiking», maps","score":1.5}]}"#,
         }],
     }
 

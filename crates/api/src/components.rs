@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::method::{Access, Example, Visibility, methods, no_request_id, with_request_id};
+use crate::search::SearchParams;
 use crate::wire::{
     BlobHash, ComponentId, Cursor, JsonText, Limit, Name, RequestId, Revision, Role, Text,
     Timestamp, wire_enum, wire_object,
@@ -167,6 +168,28 @@ pub struct Dependent {
 pub struct DependentList {
     /// The dependents.
     pub items: Vec<Dependent>,
+}
+
+/// A component that a search found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ComponentHit {
+    /// The component.
+    pub record: Component,
+    /// A line of its description, keywords, author or name that shows why, about 160 characters of it: what matches stands
+    /// between « and »; the same signs of the text itself are shown as ‹ and ›.
+    pub snippet: String,
+    /// How well it matches, the higher the better, to be compared within one answer; the owner's only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<f64>,
+}
+
+/// The components that a search found, the best first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ComponentHits {
+    /// What was found.
+    pub items: Vec<ComponentHit>,
 }
 
 wire_object! {
@@ -345,6 +368,26 @@ methods! {
             name: "who needs http",
             params: r#"{"componentId":"org.example.http"}"#,
             result: r#"{"items":[{"componentId":"org.example.weather","version":"2.1.0","requirement":">=1.0","satisfied":false,"via":"org.example.http"}]}"#,
+        }],
+    }
+
+    /// Searches components: in the name, the description, the author and the keywords.
+    ///
+    /// A match in the name counts most, then in the keywords (`keywords` of the manifest, a list of
+    /// texts), the description, the author. The best come first. `score` is shown to the owner only.
+    /// `unavailable` while the index, found to be damaged, is being built anew; a search meanwhile, or
+    /// at the first start after an upgrade, may miss records.
+    Search = "components.search" {
+        params: SearchParams,
+        result: ComponentHits,
+        access: Access::Read,
+        visibility: Visibility::Shared,
+        idempotent: true,
+        errors: [],
+        examples: [Example {
+            name: "as it is typed",
+            params: r#"{"query":"desktop fore"}"#,
+            result: r#"{"items":[{"record":{"componentId":"org.example.weather","name":"Weather","version":"2.1.0","type":"backend","description":"Forecasts for the desktop","manifest":{"dependencies":{"org.example.http":">=1.0"}},"installedAt":1764028800,"blobs":{},"revision":1849708136857607},"snippet":"«Forecasts» for the «desktop»","score":1.5}]}"#,
         }],
     }
 

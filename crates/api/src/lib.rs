@@ -28,6 +28,7 @@ pub mod preferences;
 pub mod registry;
 pub mod rpc;
 pub mod schema;
+pub mod search;
 pub mod status;
 pub mod storage;
 pub mod system;

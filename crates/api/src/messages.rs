@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::components::Direction;
 use crate::method::{Access, Example, Visibility, methods, no_request_id, with_request_id};
+use crate::search::SearchParams;
 use crate::wire::{
     BlobHash, ComponentId, Cursor, JsonText, Limit, MessageId, Name, RequestId, Revision, Text,
     Timestamp, wire_object,
@@ -75,6 +76,28 @@ pub struct MessagePage {
 pub struct StoredMessages {
     /// The stored messages.
     pub items: Vec<Message>,
+}
+
+/// A message that a search found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MessageHit {
+    /// The message.
+    pub record: Message,
+    /// A line of its body, channel or sender that shows why, about 160 characters of it: what matches stands
+    /// between « and »; the same signs of the text itself are shown as ‹ and ›.
+    pub snippet: String,
+    /// How well it matches, the higher the better, to be compared within one answer; the owner's only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<f64>,
+}
+
+/// The messages that a search found, the best first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MessageHits {
+    /// What was found.
+    pub items: Vec<MessageHit>,
 }
 
 wire_object! {
@@ -215,6 +238,25 @@ methods! {
             name: "the latest on a channel",
             params: r#"{"channel":"weather of all","limit":1}"#,
             result: r#"{"items":[{"messageId":"m-1","channel":"weather of all","sender":"alice","timestamp":1764028800,"body":"Rain before noon, says the old barometer","attachments":[],"revision":1849708136857626}]}"#,
+        }],
+    }
+
+    /// Searches messages: all for the owner, its own for a component.
+    ///
+    /// Looked at are the body, which counts most, the channel and the sender. The best come first.
+    /// `score` is shown to the owner only. `unavailable` while the index, found to be damaged, is being
+    /// built anew; a search meanwhile, or at the first start after an upgrade, may miss records.
+    Search = "messages.search" {
+        params: SearchParams,
+        result: MessageHits,
+        access: Access::Read,
+        visibility: Visibility::Own,
+        idempotent: true,
+        errors: [],
+        examples: [Example {
+            name: "what did the barometer say",
+            params: r#"{"query":"rain barom"}"#,
+            result: r#"{"items":[{"record":{"messageId":"m-1","channel":"weather of all","sender":"alice","timestamp":1764028800,"body":"Rain before noon, says the old barometer","attachments":[],"revision":1849708136857626},"snippet":"«Rain» before noon, says the old «barometer»","score":1.5}]}"#,
         }],
     }
 

@@ -17,6 +17,8 @@ pub enum Cause {
     DatabaseIo,
     /// The database is damaged.
     DatabaseDamaged,
+    /// The search index is damaged and being built anew: searches miss records.
+    SearchStale,
     /// The WAL grows past its bounds: a reader holds it, or it can't be copied into the database.
     WalOverLimit,
     /// Blob puts are refused: the disk is nearly full.
@@ -46,6 +48,7 @@ impl Cause {
             | Cause::DatabaseDamaged
             | Cause::ValueDamaged
             | Cause::ClockJumped
+            | Cause::SearchStale
             | Cause::WalOverLimit => "database",
             Cause::BlobsFull | Cause::BlobsIo | Cause::BlobDamaged | Cause::Recovered => "blobs",
             Cause::LogsIo => "logs",

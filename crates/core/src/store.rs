@@ -106,6 +106,7 @@ impl Store {
             clock: Arc::clone(&options.clock),
             vault: vault.clone(),
             storage: options.storage,
+            search: Arc::default(),
         };
         let db = Database::open(&layout, &options.database, environment, health.clone())?;
         // The names of what was made here must survive a power cut as the first commit does.

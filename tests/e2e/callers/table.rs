@@ -185,6 +185,7 @@ fn components() -> Vec<Row> {
         }),
         shared("components.get", "components:read", a),
         shared("components.list", "components:read", nothing),
+        shared("components.search", "components:read", |_| json!({ "query": "weather" })),
         owner("components.touch", "components:write", a),
         shared("components.dependencies", "components:read", a),
         shared(
@@ -214,6 +215,7 @@ fn applications() -> Vec<Row> {
         }),
         shared("applications.get", read, outdoors),
         shared("applications.list", read, nothing),
+        shared("applications.search", read, |_| json!({ "query": "outdoors" })),
         owner("applications.recordLaunch", write, outdoors),
         owner("applications.delete", write, outdoors),
         owner("applicationConfig.get", "applicationConfig:read", units),
@@ -408,6 +410,13 @@ fn messages() -> Vec<Row> {
             read,
             |_| json!({ "channel": "weather" }),
             Shows(|_| json!({ "items": [{ "messageId": NAMED_OF_A }] })),
+            Shows(|_| json!({ "items": [] })),
+        ),
+        own(
+            "messages.search",
+            read,
+            |_| json!({ "query": "weather" }),
+            Shows(|_| json!({ "items": [{ "record": { "messageId": NAMED_OF_A } }] })),
             Shows(|_| json!({ "items": [] })),
         ),
         own(

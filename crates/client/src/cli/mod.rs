@@ -28,6 +28,7 @@ mod progress;
 mod records;
 mod refusal;
 mod registry;
+mod search;
 mod secret;
 mod socket;
 mod sql;
@@ -97,6 +98,7 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         Command::Show(what) => records::show(&session, what).await,
         Command::Set(what) => records::set(&session, what).await,
         Command::Rm(what) => records::remove(&session, what).await,
+        Command::Search(what) => search::run(&session, what).await,
         Command::Deps(what) => dependencies::run(&session, what).await,
         Command::App(command) => application::run(&session, command).await,
         Command::Registry(command) => registry::run(&session, command).await,

@@ -14,6 +14,7 @@ mod program;
 mod record_commands;
 mod refusing;
 mod repeating;
+mod searching;
 mod streams;
 mod support;
 #[cfg(all(feature = "cli", unix))]

@@ -14,6 +14,7 @@ use rusqlite::{OptionalExtension, Row};
 
 use super::keyset::{self, Listed, Range, Scan};
 use super::page::{ESCAPED, Query};
+use super::search::Searched;
 use super::tx::{ChangeKind, Reader, Tx, check_revision};
 use super::{blobs, columns};
 use crate::caller::Caller;
@@ -74,12 +75,17 @@ pub fn get(reader: Reader<'_>, _caller: &Caller, params: &GetParams) -> Result<A
 }
 
 fn find(reader: Reader<'_>, id: &ApplicationId) -> Result<Application> {
+    find_any(reader, id)?.ok_or_else(|| StoreError::not_found("application"))
+}
+
+/// Reads one application where it is there.
+pub(super) fn find_any(reader: Reader<'_>, id: &ApplicationId) -> Result<Option<Application>> {
     let stored = reader
         .connection()
         .prepare_cached(select!("WHERE application_id = ?1"))?
         .query_row([id.as_str()], from_row)
         .optional()?;
-    stored.map(|stored| stored.application).ok_or_else(|| StoreError::not_found("application"))
+    Ok(stored.map(|stored| stored.application))
 }
 
 /// Stores an application and its blob references.
@@ -101,6 +107,7 @@ pub fn put(tx: &Tx<'_>, caller: &Caller, params: &PutParams) -> Result<Applicati
         named.insert(icon, hash);
     }
     let revision = tx.record_change(NAMESPACE, &[id.as_str()], ChangeKind::Put)?;
+    tx.note_search(Searched::Applications, id.as_str());
     tx.connection()
         .prepare_cached(
             "INSERT INTO applications (application_id, name, version, description, author,
@@ -248,6 +255,7 @@ pub fn delete(tx: &Tx<'_>, _caller: &Caller, params: &ChangeParams) -> Result<De
     tx.connection()
         .prepare_cached("DELETE FROM applications WHERE application_id = ?1")?
         .execute([id.as_str()])?;
+    tx.note_search(Searched::Applications, id.as_str());
     tx.record_change(NAMESPACE, &[id.as_str()], ChangeKind::Delete)?;
     Ok(Deleted { deleted: true })
 }

@@ -16,6 +16,7 @@ use rusqlite::{OptionalExtension, Row};
 
 use super::keyset::{self, Listed, Range, Scan};
 use super::page::{ESCAPED, Query};
+use super::search::Searched;
 use super::tx::{ChangeKind, Reader, Tx, check_revision};
 use super::{blobs, columns};
 use crate::caller::Caller;
@@ -50,7 +51,7 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Message> {
     })
 }
 
-fn find(reader: Reader<'_>, id: &MessageId) -> Result<Option<Message>> {
+pub(super) fn find(reader: Reader<'_>, id: &MessageId) -> Result<Option<Message>> {
     let found = reader
         .connection()
         .prepare_cached(select!("WHERE message_id = ?1"))?
@@ -59,7 +60,7 @@ fn find(reader: Reader<'_>, id: &MessageId) -> Result<Option<Message>> {
     Ok(found)
 }
 
-fn sees(caller: &Caller, message: &Message) -> bool {
+pub(super) fn sees(caller: &Caller, message: &Message) -> bool {
     let of = message.component_id.as_ref().map(ComponentId::as_str);
     caller.is_owner() || of == Some(caller.holder())
 }
@@ -137,6 +138,7 @@ fn store(
             StoreError::Internal(format!("attachments can't be written: {error}"))
         })?),
     };
+    tx.note_search(Searched::Messages, id.as_str());
     let holder = component.map(ComponentId::as_str);
     let revision = tx.record_change_of(holder, NAMESPACE, &[id.as_str()], ChangeKind::Put)?;
     tx.connection()
@@ -248,6 +250,7 @@ pub fn delete(tx: &Tx<'_>, caller: &Caller, params: &DeleteParams) -> Result<Del
     tx.connection()
         .prepare_cached("DELETE FROM messages WHERE message_id = ?1")?
         .execute([id.as_str()])?;
+    tx.note_search(Searched::Messages, id.as_str());
     let holder = known.component_id.as_ref().map(ComponentId::as_str);
     tx.record_change_of(holder, NAMESPACE, &[id.as_str()], ChangeKind::Delete)?;
     Ok(Deleted { deleted: true })

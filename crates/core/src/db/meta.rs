@@ -1,5 +1,5 @@
-//! What the database says of its data root: the root's random id, the check value of its key, and up to
-//! where the change feed was pruned.
+//! What the database says of its data root: the root's random id, the check value of its key, up to where
+//! the change feed was pruned, and whether the search indices are whole.
 
 use rusqlite::{Connection, OptionalExtension};
 
@@ -39,6 +39,29 @@ pub(crate) fn feed_pruned(connection: &Connection) -> Result<u64> {
 /// Notes the last position that was pruned from the change feed.
 pub(crate) fn set_feed_pruned(connection: &Connection, position: u64) -> Result<()> {
     put(connection, "feed_pruned", &position.to_be_bytes())
+}
+
+/// Whether the search indices may lack records, so that they must be built anew.
+pub(crate) fn search_is_stale(connection: &Connection) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM meta WHERE key = 'search_stale')")?
+        .query_row([], |row| row.get(0))
+}
+
+/// Notes that the search indices may lack records.
+pub(crate) fn mark_search_stale(connection: &Connection) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO meta (key, value) VALUES ('search_stale', x'01') ON CONFLICT (key) DO NOTHING",
+        )?
+        .execute([])?;
+    Ok(())
+}
+
+/// Notes that the search indices have all records.
+pub(crate) fn clear_search_stale(connection: &Connection) -> rusqlite::Result<()> {
+    connection.prepare_cached("DELETE FROM meta WHERE key = 'search_stale'")?.execute([])?;
+    Ok(())
 }
 
 fn get<const N: usize>(connection: &Connection, key: &str) -> Result<Option<[u8; N]>> {

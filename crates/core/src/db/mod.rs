@@ -31,6 +31,7 @@ mod recorder;
 pub mod registry;
 pub mod requests;
 pub mod schema;
+pub mod search;
 mod semver;
 pub mod storage;
 pub mod transactions;
@@ -141,6 +142,13 @@ impl Database {
         let root_id = meta::root_id(&transaction)?;
         let first_seq =
             feed::begin_range(&transaction, environment.clock.now()).map_err(refused)?;
+        // A root without records has nothing to be indexed.
+        let stale = meta::search_is_stale(&transaction).map_err(refused)?;
+        if stale && search::index::has_nothing(&transaction).map_err(refused)? {
+            meta::clear_search_stale(&transaction).map_err(refused)?;
+        } else if stale {
+            environment.search.want_build();
+        }
         transaction.commit().map_err(refused)?;
         checkpoint::count_pages(&connection);
 
@@ -167,19 +175,25 @@ impl Database {
             queue: Arc::clone(&queue),
             deferred: Arc::clone(&deferred),
             environment: Arc::clone(&environment),
-            health,
+            health: health.clone(),
             wal: Arc::clone(&wal),
             recorder: recorder::Recorder::new(first_seq),
             recent: Arc::clone(&recent),
             feed_pruner: feed::Pruner::new(),
             request_pruner: requests::Pruner::new(),
+            search_notes: search::Notes::default(),
             unsettled: Arc::clone(&unsettled),
         };
         let checkpointer = connection::open_writer(&path).map_err(refused)?;
         let watch = Arc::clone(&wal);
+        let search_queue = Arc::clone(&queue);
+        let search_state = Arc::clone(&environment.search);
         let threads = vec![
             spawn("db-writer", move || writer.run())?,
             spawn("db-checkpoint", move || checkpoint::thread(&checkpointer, &watch))?,
+            spawn("db-search", move || {
+                search::rebuild::thread(&search_queue, &search_state, &health);
+            })?,
         ];
         Ok(Self {
             queue,
@@ -343,6 +357,8 @@ impl Database {
 
     /// Takes no more writes, runs those that wait, flushes what was deferred, empties the WAL.
     pub fn close(&self) {
+        // First, so that the builder of the index knows why its writes are refused.
+        self.environment.search.stop();
         self.queue.close();
         self.wal.stop();
         let threads =

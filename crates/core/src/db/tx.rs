@@ -13,6 +13,7 @@ use rusqlite::Connection;
 
 use super::feed::Change;
 use super::recorder::Recorder;
+use super::search::{Notes, SearchState, Searched};
 use super::storage::StorageLimits;
 use crate::clock::Clock;
 use crate::error::{Result, StoreError};
@@ -27,6 +28,8 @@ pub(crate) struct Environment {
     pub(crate) vault: Vault,
     /// The bounds of `storage`.
     pub(crate) storage: StorageLimits,
+    /// How the search indices are.
+    pub(crate) search: Arc<SearchState>,
 }
 
 /// A transaction on the write connection, as one operation sees it.
@@ -34,6 +37,7 @@ pub struct Tx<'a> {
     connection: &'a Connection,
     recorder: &'a Recorder,
     environment: &'a Environment,
+    search_notes: &'a Notes,
     now: i64,
 }
 
@@ -42,9 +46,10 @@ impl<'a> Tx<'a> {
         connection: &'a Connection,
         recorder: &'a Recorder,
         environment: &'a Environment,
+        search_notes: &'a Notes,
         now: i64,
     ) -> Self {
-        Self { connection, recorder, environment, now }
+        Self { connection, recorder, environment, search_notes, now }
     }
 
     /// The connection, inside the transaction.
@@ -73,6 +78,11 @@ impl<'a> Tx<'a> {
     /// The bounds of `storage`.
     pub(crate) fn storage_limits(&self) -> &StorageLimits {
         &self.environment.storage
+    }
+
+    /// Notes that what a record says has changed: the writer brings its index up to it before COMMIT.
+    pub(crate) fn note_search(&self, what: Searched, key: &str) {
+        self.search_notes.add(what, key);
     }
 
     /// What this transaction sees, itself included.
@@ -149,6 +159,11 @@ impl<'a> Reader<'a> {
     /// [`StoreError::Locked`].
     pub(crate) fn keys(&self) -> Result<Arc<KeySet>> {
         self.environment.vault.keys()
+    }
+
+    /// How the search indices are.
+    pub(crate) fn search_state(&self) -> &'a SearchState {
+        &self.environment.search
     }
 
     /// The connection.

@@ -23,8 +23,9 @@ use super::deferred::{Deferred, Pending};
 use super::queue::{Job, Queue};
 use super::recent::Recent;
 use super::recorder::Recorder;
+use super::search::{self, Notes};
 use super::tx::{Environment, Tx};
-use super::{feed, requests};
+use super::{feed, meta, requests};
 use crate::error::{Result, StoreError};
 use crate::health::{Cause, Health};
 
@@ -43,6 +44,8 @@ pub(crate) struct Writer {
     pub(crate) recent: Arc<Recent>,
     pub(crate) feed_pruner: feed::Pruner,
     pub(crate) request_pruner: requests::Pruner,
+    /// Which records the transaction changed whose words are not indexed yet.
+    pub(crate) search_notes: Notes,
     /// The WAL may hold a commit of unknown outcome: it must be truncated before the next one.
     pub(crate) unsettled: Arc<AtomicBool>,
 }
@@ -169,6 +172,7 @@ impl Writer {
         let started = Instant::now();
         let first_seq = self.recorder.next();
         let now = self.environment.clock.now();
+        self.search_notes.take();
         self.execute("BEGIN IMMEDIATE").map_err(|error| match error.sqlite_error_code() {
             // Another program holds the lock, and was waited for; to try each call alone would wait
             // as long for every one of them.
@@ -189,6 +193,7 @@ impl Writer {
             let job = &mut group[index];
             self.in_savepoint(now, |tx| job.run(tx))?;
         }
+        self.write_search().map_err(|_| self.roll_back())?;
         self.feed_pruner
             .prune(&self.connection, self.recorder.next() - first_seq)
             .map_err(|_| self.roll_back())?;
@@ -208,6 +213,7 @@ impl Writer {
         operation: impl FnOnce(&Tx<'_>) -> bool,
     ) -> std::result::Result<bool, GroupFailure> {
         let seq = self.recorder.next();
+        let notes = self.search_notes.count();
         self.execute("SAVEPOINT call").map_err(|_| self.roll_back())?;
         let succeeded = operation(&self.tx(now));
         // SQLITE_FULL, IOERR and NOMEM may have ended the transaction, the released savepoints of
@@ -217,6 +223,7 @@ impl Writer {
         }
         if !succeeded {
             self.recorder.rewind(seq);
+            self.search_notes.truncate(notes);
             self.execute("ROLLBACK TO call").map_err(|_| self.roll_back())?;
         }
         self.execute("RELEASE call").map_err(|_| self.roll_back())?;
@@ -224,7 +231,43 @@ impl Writer {
     }
 
     fn tx(&self, now: i64) -> Tx<'_> {
-        Tx::new(&self.connection, &self.recorder, &self.environment, now)
+        Tx::new(&self.connection, &self.recorder, &self.environment, &self.search_notes, now)
+    }
+
+    /// Indexes the words of the records that the transaction changed: once, before its COMMIT.
+    ///
+    /// An index that can't be written is left as it was, marked as stale and built anew later; the records
+    /// are stored all the same. An error only where the transaction must be rolled back.
+    fn write_search(&self) -> rusqlite::Result<()> {
+        let notes = self.search_notes.take();
+        if notes.is_empty() {
+            return Ok(());
+        }
+        if self.environment.search.is_broken() {
+            // It is made anew from all records; until then the mark must not be missing.
+            return meta::mark_search_stale(&self.connection);
+        }
+        self.execute("SAVEPOINT search")?;
+        let written = notes
+            .iter()
+            .try_for_each(|(what, key)| {
+                search::index::write(&self.connection, *what, key).map(|_| ())
+            })
+            .and_then(|()| search::index::flush(&self.connection));
+        let Err(error) = written else { return self.execute("RELEASE search") };
+        if error.sqlite_error_code() == Some(ErrorCode::DiskFull) {
+            // Nothing is wrong with the index, and the records would find no space either.
+            return Err(error);
+        }
+        tracing::error!(%error, "the search index can't be written");
+        search::rebuild::note_stale(&self.health);
+        self.environment.search.report_broken();
+        if self.connection.is_autocommit() {
+            return Err(error);
+        }
+        self.execute("ROLLBACK TO search")?;
+        self.execute("RELEASE search")?;
+        meta::mark_search_stale(&self.connection)
     }
 
     fn commit(&self) -> std::result::Result<(), GroupFailure> {
@@ -259,11 +302,21 @@ impl Writer {
 
     /// Whether the call was committed; false where its operation failed and was rolled back.
     fn try_alone(&mut self, job: &mut Job) -> Result<bool> {
+        self.search_notes.take();
         self.execute("BEGIN IMMEDIATE")?;
         let tx = self.tx(self.environment.clock.now());
         if !job.run(&tx) {
             self.roll_back();
             return Ok(false);
+        }
+        let index_was_broken = self.environment.search.is_broken();
+        if let Err(error) = self.write_search() {
+            self.roll_back();
+            if !index_was_broken && self.environment.search.is_broken() {
+                // The index took the transaction along; it is left alone now.
+                return self.try_alone(job);
+            }
+            return Err(error.into());
         }
         match self.execute("COMMIT") {
             Ok(()) => Ok(true),

@@ -1,7 +1,7 @@
 //! `messages`.
 
-use osnova_storage_api::messages::{Delete, Get, List, Put, PutMany};
-use osnova_storage_core::db::messages;
+use osnova_storage_api::messages::{Delete, Get, List, Put, PutMany, Search};
+use osnova_storage_core::db::{messages, search};
 
 use crate::rpc::Registry;
 
@@ -10,5 +10,6 @@ pub(super) fn register(registry: &mut Registry) {
     registry.write::<PutMany>(messages::put_many);
     registry.point_read::<Get>(messages::get);
     registry.read::<List>(messages::list);
+    registry.read::<Search>(search::messages);
     registry.write::<Delete>(messages::delete);
 }

@@ -13,6 +13,7 @@ mod logs;
 mod maintenance;
 mod message;
 mod registry;
+mod search;
 mod transaction;
 
 use std::path::PathBuf;
@@ -38,6 +39,7 @@ pub(super) use logs::{LogsCommand, SearchArguments};
 pub(super) use maintenance::{MaintenanceCommand, SqlArguments, Waiting};
 pub(super) use message::{MessageCommand, SendArguments};
 pub(super) use registry::RegistryCommand;
+pub(super) use search::{RecordSearchArguments, SearchIn};
 pub(super) use transaction::{TransactionCommand, TransactionFilter};
 
 use super::failure::Failure;
@@ -119,6 +121,8 @@ pub(super) enum Command {
     /// Remove a record.
     #[command(subcommand)]
     Rm(RemoveWhat),
+    /// Search records by their words, the best first.
+    Search(RecordSearchArguments),
     /// Show what a component needs, or what needs it.
     Deps(DepsArguments),
     /// Applications and their settings.

@@ -16,6 +16,7 @@ pub use dependencies::{dependencies, dependents};
 pub use list::list;
 
 use super::deferred::Touch;
+use super::search::Searched;
 use super::tx::{ChangeKind, Reader, Tx, check_revision};
 use super::{blobs, columns, registry, storage};
 use crate::caller::Caller;
@@ -76,7 +77,7 @@ pub fn get(reader: Reader<'_>, _caller: &Caller, params: &GetParams) -> Result<C
     find(reader, &params.component_id)?.ok_or_else(|| StoreError::not_found("component"))
 }
 
-fn find(reader: Reader<'_>, id: &ComponentId) -> Result<Option<Component>> {
+pub(super) fn find(reader: Reader<'_>, id: &ComponentId) -> Result<Option<Component>> {
     let stored = reader
         .connection()
         .prepare_cached(select_component!("WHERE component_id = ?1"))?
@@ -97,6 +98,7 @@ pub fn put(tx: &Tx<'_>, caller: &Caller, params: &PutParams) -> Result<Component
         check_revision(params.if_revision, revision(tx.reader(), id)?)?;
     }
     let revision = tx.record_change(NAMESPACE, &[id.as_str()], ChangeKind::Put)?;
+    tx.note_search(Searched::Components, id.as_str());
     let (installed_at, last_used) = store(tx, input, revision)?;
     dependencies::store(tx, id, &input.manifest)?;
     let named = input.blobs.clone().unwrap_or_default();
@@ -218,6 +220,7 @@ pub fn delete(tx: &Tx<'_>, _caller: &Caller, params: &DeleteParams) -> Result<De
     tx.connection()
         .prepare_cached("DELETE FROM components WHERE component_id = ?1")?
         .execute([id.as_str()])?;
+    tx.note_search(Searched::Components, id.as_str());
     tx.record_change(NAMESPACE, &[id.as_str()], ChangeKind::Delete)?;
     Ok(Deleted { deleted: true })
 }

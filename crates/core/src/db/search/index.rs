@@ -1,0 +1,228 @@
+//! The rows of the indices: one for each record, written from what the record says.
+
+use osnova_storage_api::wire::JsonText;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::{Searched, text};
+
+/// How many keywords of a manifest count, and how many characters of each.
+const MAX_KEYWORDS: usize = 64;
+const MAX_KEYWORD_CHARS: usize = 128;
+
+/// Makes the indices anew, empty, as the migration made them.
+const RECREATE: &str = "
+    DROP TABLE IF EXISTS search_components;
+    DROP TABLE IF EXISTS search_applications;
+    DROP TABLE IF EXISTS search_messages;
+    DELETE FROM search_records;
+    CREATE VIRTUAL TABLE search_components USING fts5 (
+      name, description, author, keywords, content = '', contentless_delete = 1,
+      tokenize = 'unicode61 remove_diacritics 2', prefix = '2 3'
+    );
+    CREATE VIRTUAL TABLE search_applications USING fts5 (
+      name, description, author, keywords, content = '', contentless_delete = 1,
+      tokenize = 'unicode61 remove_diacritics 2', prefix = '2 3'
+    );
+    CREATE VIRTUAL TABLE search_messages USING fts5 (
+      sender, channel, body, content = '', contentless_delete = 1,
+      tokenize = 'unicode61 remove_diacritics 2', prefix = '2 3'
+    );";
+
+/// The SQL of what is searched.
+struct Statements {
+    /// The texts of a record.
+    read: &'static str,
+    /// Whether the last of the texts is a manifest, of which the keywords count.
+    manifest: bool,
+    insert: &'static str,
+    delete: &'static str,
+    /// The keys after one, in order.
+    keys: &'static str,
+}
+
+fn statements(what: Searched) -> Statements {
+    match what {
+        Searched::Components => Statements {
+            read: "SELECT name, description, author, manifest_json
+                   FROM components WHERE component_id = ?1",
+            manifest: true,
+            insert: "INSERT OR REPLACE INTO search_components
+                       (rowid, name, description, author, keywords) VALUES (?1, ?2, ?3, ?4, ?5)",
+            delete: "DELETE FROM search_components WHERE rowid = ?1",
+            keys: "SELECT component_id FROM components WHERE component_id > ?1
+                   ORDER BY component_id LIMIT ?2",
+        },
+        Searched::Applications => Statements {
+            read: "SELECT name, description, author, manifest_json
+                   FROM applications WHERE application_id = ?1",
+            manifest: true,
+            insert: "INSERT OR REPLACE INTO search_applications
+                       (rowid, name, description, author, keywords) VALUES (?1, ?2, ?3, ?4, ?5)",
+            delete: "DELETE FROM search_applications WHERE rowid = ?1",
+            keys: "SELECT application_id FROM applications WHERE application_id > ?1
+                   ORDER BY application_id LIMIT ?2",
+        },
+        Searched::Messages => Statements {
+            read: "SELECT sender, channel, body, NULL FROM messages WHERE message_id = ?1",
+            manifest: false,
+            // The fourth text is not there; naming it keeps one list of parameters for all.
+            insert: "INSERT OR REPLACE INTO search_messages (rowid, sender, channel, body)
+                     SELECT ?1, ?2, ?3, ?4 WHERE ?5 = ''",
+            delete: "DELETE FROM search_messages WHERE rowid = ?1",
+            keys: "SELECT message_id FROM messages WHERE message_id > ?1
+                   ORDER BY message_id LIMIT ?2",
+        },
+    }
+}
+
+/// Brings the row of a record up to what the record says, and takes it away where there is no record.
+/// Says about how many bytes were written.
+pub(in crate::db) fn write(
+    connection: &Connection,
+    what: Searched,
+    key: &str,
+) -> rusqlite::Result<usize> {
+    let sql = statements(what);
+    let namespace = what.namespace();
+    let known: Option<i64> = connection
+        .prepare_cached(
+            "SELECT search_id FROM search_records WHERE namespace = ?1 AND record_key = ?2",
+        )?
+        .query_row((namespace, key), |row| row.get(0))
+        .optional()?;
+    let texts = connection
+        .prepare_cached(sql.read)?
+        .query_row([key], |row| texts(row, sql.manifest))
+        .optional()?;
+    let Some([first, second, third, fourth]) = texts else {
+        if let Some(id) = known {
+            connection.prepare_cached(sql.delete)?.execute([id])?;
+            connection
+                .prepare_cached("DELETE FROM search_records WHERE search_id = ?1")?
+                .execute([id])?;
+        }
+        return Ok(0);
+    };
+    let id = match known {
+        Some(id) => id,
+        None => connection
+            .prepare_cached(
+                "INSERT INTO search_records (namespace, record_key) VALUES (?1, ?2)
+                 RETURNING search_id",
+            )?
+            .query_row((namespace, key), |row| row.get(0))?,
+    };
+    let bytes = first.len() + second.len() + third.len() + fourth.len();
+    connection.prepare_cached(sql.insert)?.execute(params![id, first, second, third, fourth])?;
+    Ok(bytes)
+}
+
+/// The texts of a record as the index is given them.
+fn texts(row: &Row<'_>, manifest: bool) -> rusqlite::Result<[String; 4]> {
+    let mut texts = <[String; 4]>::default();
+    for (column, into) in texts.iter_mut().enumerate() {
+        let Some(read) = row.get_ref(column)?.as_str_or_null()? else { continue };
+        if manifest && column == 3 {
+            text::segment(into, &keywords(read).join("\n"));
+        } else {
+            text::segment(into, read);
+        }
+    }
+    Ok(texts)
+}
+
+/// The keywords of a manifest: the texts of its top-level array `keywords`, as far as they count.
+/// Whatever else stands there is passed over.
+pub(super) fn keywords(manifest: &str) -> Vec<String> {
+    #[derive(Deserialize)]
+    struct Manifest<'m> {
+        #[serde(borrow)]
+        keywords: Option<&'m RawValue>,
+    }
+    // Serde would read a list as an object by position.
+    if !manifest.trim_start().starts_with('{') {
+        return Vec::new();
+    }
+    let listed = serde_json::from_str::<Manifest<'_>>(manifest)
+        .ok()
+        .and_then(|manifest| serde_json::from_str::<Vec<Value>>(manifest.keywords?.get()).ok());
+    let texts = listed.iter().flatten().filter_map(Value::as_str);
+    texts
+        .take(MAX_KEYWORDS)
+        .map(|keyword| keyword.chars().take(MAX_KEYWORD_CHARS).collect())
+        .collect()
+}
+
+/// The same of a manifest that was read, on one line.
+pub(super) fn keyword_line(manifest: &JsonText) -> String {
+    keywords(manifest.get()).join(", ")
+}
+
+/// Whether there is nothing to be indexed, and nothing is.
+pub(in crate::db) fn has_nothing(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row(
+        "SELECT NOT EXISTS (SELECT 1 FROM search_records) AND NOT EXISTS (SELECT 1 FROM components)
+           AND NOT EXISTS (SELECT 1 FROM applications) AND NOT EXISTS (SELECT 1 FROM messages)",
+        [],
+        |row| row.get(0),
+    )
+}
+
+/// Makes the indices anew, empty.
+pub(super) fn recreate(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(RECREATE)
+}
+
+/// Has the words written that FTS5 holds in memory, so that what fails there fails here, where it can be
+/// undone, and not at COMMIT, where it would take the records along. FTS5 does so at every savepoint.
+pub(in crate::db) fn flush(connection: &Connection) -> rusqlite::Result<()> {
+    connection.prepare_cached("SAVEPOINT search_flush")?.execute([])?;
+    connection.prepare_cached("RELEASE search_flush")?.execute([])?;
+    Ok(())
+}
+
+/// Indexes the records after a key until so many bytes are written. Answers with the last one's key;
+/// none where there are no more.
+pub(super) fn write_slice(
+    connection: &Connection,
+    what: Searched,
+    after: &str,
+    records: u32,
+    bytes: usize,
+) -> rusqlite::Result<Option<String>> {
+    let mut statement = connection.prepare_cached(statements(what).keys)?;
+    let keys = statement
+        .query_map((after, records), |row| row.get(0))?
+        .collect::<rusqlite::Result<Vec<String>>>()?;
+    let mut written = 0;
+    let mut last = None;
+    for key in keys {
+        written += write(connection, what, &key)?;
+        last = Some(key);
+        if written >= bytes {
+            break;
+        }
+    }
+    Ok(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keywords_are_texts_of_the_manifests_own_list() {
+        assert_eq!(keywords(r#" {"keywords":["a", 1, null, "b\n", ["c"]]} "#), ["a", "b\n"]);
+        let long = format!(r#"{{"keywords":["{}"]}}"#, "ä".repeat(200));
+        assert_eq!(keywords(&long), ["ä".repeat(128)]);
+        let many = format!(r#"{{"keywords":[{}"x"]}}"#, "\"y\",".repeat(100));
+        assert_eq!(keywords(&many).len(), 64);
+        for none in [r#"[["a"]]"#, r#"{"keywords":"a"}"#, r#"{"a":{"keywords":["a"]}}"#, "7", "{}"]
+        {
+            assert!(keywords(none).is_empty(), "{none}");
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Search of records: FTS5 indices of components, applications and messages.
+//!
+//! The indices are contentless: they hold words, and the text stands in the records alone. An operation
+//! only notes which record it changed ([`Notes`]); the writer brings the indices up to what the records
+//! then say, once a group and just before its COMMIT, since FTS5 flushes its words at every savepoint
+//! and a call has one of its own ([`index`]).
+//!
+//! An index is derived, so it never stands in the way of a record: where it can't be written the record
+//! is stored all the same, the index is marked as stale, and a thread of its own builds it anew through
+//! the writer, slice by slice ([`rebuild`]). Searches meanwhile find what is indexed so far.
+
+mod fold;
+pub(super) mod index;
+mod query;
+pub(super) mod rebuild;
+mod snippet;
+mod text;
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+pub use query::{applications, components, messages};
+pub(crate) use rebuild::SearchState;
+
+/// What is searched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Searched {
+    /// `components`.
+    Components,
+    /// `applications`.
+    Applications,
+    /// `messages`.
+    Messages,
+}
+
+impl Searched {
+    /// All of it.
+    pub(super) const ALL: [Self; 3] = [Self::Components, Self::Applications, Self::Messages];
+
+    /// The namespace, which is the table of the records too.
+    pub(super) fn namespace(self) -> &'static str {
+        match self {
+            Self::Components => "components",
+            Self::Applications => "applications",
+            Self::Messages => "messages",
+        }
+    }
+}
+
+/// The records that a transaction changed and whose words are not written yet, in the order of their
+/// changes. What is written in the end is what each then says.
+#[derive(Debug, Default)]
+pub(crate) struct Notes(RefCell<Vec<(Searched, String)>>);
+
+impl Notes {
+    /// Notes a record.
+    pub(super) fn add(&self, what: Searched, key: &str) {
+        self.0.borrow_mut().push((what, key.to_owned()));
+    }
+
+    /// How many notes there are: where a call's own begin.
+    pub(super) fn count(&self) -> usize {
+        self.0.borrow().len()
+    }
+
+    /// Strikes off the notes of a call that failed: it changes nothing, the indices neither.
+    pub(super) fn truncate(&self, count: usize) {
+        self.0.borrow_mut().truncate(count);
+    }
+
+    /// The records that were noted, each once; none is noted afterwards.
+    pub(super) fn take(&self) -> BTreeSet<(Searched, String)> {
+        self.0.take().into_iter().collect()
+    }
+}

@@ -1,0 +1,235 @@
+//! Searches: the records in which all that was typed is found, the best first.
+
+use osnova_storage_api::ApiError;
+use osnova_storage_api::applications::{ApplicationHit, ApplicationHits};
+use osnova_storage_api::components::{ComponentHit, ComponentHits};
+use osnova_storage_api::messages::{MessageHit, MessageHits};
+use osnova_storage_api::search::SearchParams;
+use osnova_storage_api::wire::{Name, Text};
+use rusqlite::{ErrorCode, ToSql, named_params};
+
+use super::super::messages as message_rows;
+use super::super::page::{ESCAPED, PAGE_BYTES};
+use super::super::tx::Reader;
+use super::super::{applications as application_rows, components as component_rows};
+use super::text::Query;
+use super::{index, snippet};
+use crate::caller::Caller;
+use crate::error::{Result, StoreError};
+
+/// How many records are shown where the caller does not say.
+const DEFAULT_LIMIT: u16 = 20;
+/// What the caller of a search in a broken index is told to wait: a small index is built by then.
+const RETRY_AFTER_MS: u64 = 1000;
+
+/// The statement that finds records. The weights say how much a word counts in which text: what a
+/// thing is called more than what is said of it.
+macro_rules! find {
+    ($table:literal, $weights:literal, $join:literal, $condition:literal) => {
+        concat!(
+            "SELECT record_key, bm25(",
+            $table,
+            ", ",
+            $weights,
+            ") AS score FROM ",
+            $table,
+            " JOIN search_records ON search_id = ",
+            $table,
+            ".rowid ",
+            $join,
+            " WHERE ",
+            $table,
+            " MATCH :expression ",
+            $condition,
+            " ORDER BY score, record_key LIMIT :limit"
+        )
+    };
+}
+
+const FIND_COMPONENTS: &str = find!("search_components", "10, 4, 2, 6", "", "");
+const FIND_APPLICATIONS: &str = find!("search_applications", "10, 4, 2, 6", "", "");
+const FIND_MESSAGES: &str = find!("search_messages", "2, 2, 4", "", "");
+const FIND_MESSAGES_OF: &str = find!(
+    "search_messages",
+    "2, 2, 4",
+    "JOIN messages ON message_id = record_key",
+    "AND component_id = :component"
+);
+
+/// A record that was found.
+struct Found<T> {
+    record: T,
+    snippet: String,
+    score: Option<f64>,
+}
+
+/// Searches components.
+///
+/// # Errors
+/// `unavailable` while the index is broken.
+pub fn components(
+    reader: Reader<'_>,
+    caller: &Caller,
+    params: &SearchParams,
+) -> Result<ComponentHits> {
+    let found = search(reader, caller, params, FIND_COMPONENTS, &[], |query, key| {
+        let Some(record) = component_rows::find(reader, &parse(key)?)? else { return Ok(None) };
+        let keywords = index::keyword_line(&record.manifest);
+        let texts = [
+            text(record.description.as_ref()),
+            &keywords,
+            name(record.author.as_ref()),
+            record.name.as_str(),
+        ];
+        let bytes = record.manifest.get().len() + texts.iter().map(|t| t.len()).sum::<usize>();
+        Ok(Some((snippet::of(query, &texts), bytes, record)))
+    })?;
+    let items = found
+        .into_iter()
+        .map(|Found { record, snippet, score }| ComponentHit { record, snippet, score })
+        .collect();
+    Ok(ComponentHits { items })
+}
+
+/// Searches applications.
+///
+/// # Errors
+/// `unavailable` while the index is broken.
+pub fn applications(
+    reader: Reader<'_>,
+    caller: &Caller,
+    params: &SearchParams,
+) -> Result<ApplicationHits> {
+    let found = search(reader, caller, params, FIND_APPLICATIONS, &[], |query, key| {
+        let Some(record) = application_rows::find_any(reader, &parse(key)?)? else {
+            return Ok(None);
+        };
+        let keywords = index::keyword_line(&record.manifest);
+        let texts = [
+            text(record.description.as_ref()),
+            &keywords,
+            name(record.author.as_ref()),
+            record.name.as_str(),
+        ];
+        let bytes = record.manifest.get().len() + texts.iter().map(|t| t.len()).sum::<usize>();
+        Ok(Some((snippet::of(query, &texts), bytes, record)))
+    })?;
+    let items = found
+        .into_iter()
+        .map(|Found { record, snippet, score }| ApplicationHit { record, snippet, score })
+        .collect();
+    Ok(ApplicationHits { items })
+}
+
+/// Searches messages: all for the owner, its own for a component.
+///
+/// # Errors
+/// `unavailable` while the index is broken.
+pub fn messages(reader: Reader<'_>, caller: &Caller, params: &SearchParams) -> Result<MessageHits> {
+    let holder = caller.holder();
+    let own: [(&str, &dyn ToSql); 1] = [(":component", &holder)];
+    let (sql, bound) = match caller {
+        Caller::Owner => (FIND_MESSAGES, &own[..0]),
+        Caller::Component { .. } => (FIND_MESSAGES_OF, &own[..]),
+    };
+    let found = search(reader, caller, params, sql, bound, |query, key| {
+        let record = message_rows::find(reader, &parse(key)?)?;
+        // It may have become another's since it was found.
+        let Some(record) = record.filter(|record| message_rows::sees(caller, record)) else {
+            return Ok(None);
+        };
+        let texts = [text(record.body.as_ref()), record.channel.as_str(), record.sender.as_str()];
+        let bytes = record.metadata.as_ref().map_or(0, |json| json.get().len())
+            + 70 * record.attachments.len()
+            + texts.iter().map(|t| t.len()).sum::<usize>();
+        Ok(Some((snippet::of(query, &texts), bytes, record)))
+    })?;
+    let items = found
+        .into_iter()
+        .map(|Found { record, snippet, score }| MessageHit { record, snippet, score })
+        .collect();
+    Ok(MessageHits { items })
+}
+
+fn text(text: Option<&Text>) -> &str {
+    text.map_or("", Text::as_str)
+}
+
+fn name(name: Option<&Name>) -> &str {
+    name.map_or("", Name::as_str)
+}
+
+/// A key of the index as the record's id.
+fn parse<T: std::str::FromStr<Err = String>>(key: &str) -> Result<T> {
+    key.parse().map_err(|why| StoreError::Internal(format!("a key in the search index {why}")))
+}
+
+/// Finds keys and reads their records, until the limit or the size of an answer is reached. `read`
+/// gives a record with its snippet and about its size; none where it is gone meanwhile.
+fn search<T>(
+    reader: Reader<'_>,
+    caller: &Caller,
+    params: &SearchParams,
+    sql: &'static str,
+    bound: &[(&str, &dyn ToSql)],
+    read: impl Fn(&Query, &str) -> Result<Option<(String, usize, T)>>,
+) -> Result<Vec<Found<T>>> {
+    let Some(query) = Query::parse(params.query.as_str()) else { return Ok(Vec::new()) };
+    let limit = params.limit.map_or(DEFAULT_LIMIT, |limit| limit.0);
+    let keys =
+        keys(reader, &query, sql, bound, limit).map_err(|error| index_error(reader, error))?;
+    let mut found: Vec<Found<T>> = Vec::new();
+    let mut bytes = 0;
+    for (key, rank) in keys {
+        let Some((snippet, size, record)) = read(&query, &key)? else { continue };
+        bytes += ESCAPED * (size + snippet.len()) + 3000;
+        // As a page of a list, an answer always fits.
+        if bytes > PAGE_BYTES && !found.is_empty() {
+            break;
+        }
+        // A score tells of how often a word stands in records that are another's.
+        let score = caller.is_owner().then_some(-rank);
+        found.push(Found { record, snippet, score });
+    }
+    Ok(found)
+}
+
+/// The keys of the records that are found, with their ranks: the lower, the better.
+fn keys(
+    reader: Reader<'_>,
+    query: &Query,
+    sql: &'static str,
+    bound: &[(&str, &dyn ToSql)],
+    limit: u16,
+) -> rusqlite::Result<Vec<(String, f64)>> {
+    let expression = query.expression();
+    let mut all: Vec<(&str, &dyn ToSql)> =
+        named_params! { ":expression": expression, ":limit": limit }.to_vec();
+    all.extend_from_slice(bound);
+    let mut statement = reader.connection().prepare_cached(sql)?;
+    let rows = statement.query_map(all.as_slice(), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    rows.collect()
+}
+
+/// What a failed look into the index means: where it is the index's own fault, it is built anew.
+fn index_error(reader: Reader<'_>, error: rusqlite::Error) -> StoreError {
+    if !is_broken(&error) {
+        return error.into();
+    }
+    tracing::warn!(%error, "the search index is broken");
+    reader.search_state().report_broken();
+    StoreError::Refused(ApiError::unavailable(
+        "the search index is being built anew",
+        RETRY_AFTER_MS,
+    ))
+}
+
+/// Whether an error is an index's own: its tables are damaged, or are not there. What is asked of it is
+/// always well-formed.
+pub(super) fn is_broken(error: &rusqlite::Error) -> bool {
+    matches!(error, rusqlite::Error::SqlInputError { .. })
+        || matches!(
+            error.sqlite_error_code(),
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::Unknown)
+        )
+}
