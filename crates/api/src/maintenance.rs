@@ -188,11 +188,17 @@ impl<'de> Deserialize<'de> for SqlValue {
 
 impl Wire for SqlValue {
     fn from_wire(raw: &RawValue, path: &Path<'_>, errors: &mut FieldErrors) -> Option<Self> {
-        let value = serde_json::from_str(raw.get()).ok();
-        if value.is_none() {
-            errors.add(path, "must be null, a number, a text, or {\"base64\": bytes}");
+        match serde_json::from_str(raw.get()) {
+            Ok(SqlValue::Text(text)) if text.contains('\0') => {
+                errors.add(path, "must not hold U+0000");
+                None
+            }
+            Ok(value) => Some(value),
+            Err(_) => {
+                errors.add(path, "must be null, a number, a text, or {\"base64\": bytes}");
+                None
+            }
         }
-        value
     }
 }
 
