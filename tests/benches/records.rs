@@ -128,14 +128,76 @@ fn small_value(number: usize) -> String {
     format!(r#"{{"theme":"dark","size":{number}}}"#)
 }
 
+/// How many values of a component the rows on `storage` work on.
+pub(crate) const STORED: usize = 1000;
+
+/// The params of `storage.write`, or of `storage.read`.
+pub(crate) fn stored_params(number: usize, with_value: bool) -> String {
+    let value =
+        if with_value { format!(r#","value":{}"#, manifest(number)) } else { String::new() };
+    format!(r#"{{"key":"values/{number:05}"{value},"componentId":"{}"}}"#, component_id(0))
+}
+
+/// `storage.write` or `storage.read` of `STORED` keys, each a value of 2 KB.
+pub(crate) fn stored(protocol: Protocol, write: bool) -> Vec<Request> {
+    let method = if write { "storage.write" } else { "storage.read" };
+    (0..STORED)
+        .map(|number| Request::call(protocol, method, &stored_params(number, write)))
+        .collect()
+}
+
 /// Puts components `from..to`, in batches.
 pub(crate) fn seed_components(client: &mut Client, from: usize, to: usize) -> Result<(), String> {
-    let mut next = from;
-    while next < to {
-        let end = (next + BATCH).min(to);
-        let calls: Vec<String> = (next..end)
-            .map(|number| envelope("components.put", &component_params(number)))
-            .collect();
+    seed(client, from..to, |number| envelope("components.put", &component_params(number)))
+}
+
+/// Puts so many transactions of a hundred wallets, in batches.
+pub(crate) fn seed_transactions(client: &mut Client, count: usize) -> Result<(), String> {
+    seed(client, 0..count, |number| {
+        let (from, to) = (number % 100, number * 7 % 100);
+        let status = ["confirmed", "confirmed", "pending", "failed"][number % 4];
+        let transaction = format!(
+            r#"{{"txHash":"0x{number:064x}","fromAddress":"0x0000a{from:03}","toAddress":"0x0000a{to:03}","amount":"{number}.000000000000000001","network":"arbitrum-one","status":"{status}","timestamp":{}}}"#,
+            1_700_000_000 + number
+        );
+        envelope("transactions.put", &format!(r#"{{"transaction":{transaction}}}"#))
+    })
+}
+
+/// Puts so many applications, and so many messages on ten channels, in batches.
+pub(crate) fn seed_applications_and_messages(
+    client: &mut Client,
+    count: usize,
+) -> Result<(), String> {
+    seed(client, 0..count, |number| {
+        let application = format!(
+            r#"{{"applicationId":"application-{number:05}","name":"Component {number}","version":"1.0.0","manifest":{}}}"#,
+            manifest(number)
+        );
+        envelope("applications.put", &format!(r#"{{"application":{application}}}"#))
+    })?;
+    seed(client, 0..count, |number| {
+        let words = [WORDS[number % 16], WORDS[number / 16 % 16], WORDS[number / 256 % 16]];
+        let message = format!(
+            r#"{{"messageId":"message-{number:05}","channel":"channel-{}","sender":"sender-{}","timestamp":{number},"body":"{}"}}"#,
+            number % 10,
+            number % 7,
+            words.join(" ")
+        );
+        envelope("messages.put", &format!(r#"{{"message":{message}}}"#))
+    })
+}
+
+/// Makes a call for each number, in batches.
+fn seed(
+    client: &mut Client,
+    numbers: std::ops::Range<usize>,
+    call: impl Fn(usize) -> String,
+) -> Result<(), String> {
+    let mut next = numbers.start;
+    while next < numbers.end {
+        let end = (next + BATCH).min(numbers.end);
+        let calls: Vec<String> = (next..end).map(&call).collect();
         client
             .batch(&format!("[{}]", calls.join(",")))
             .map_err(|error| format!("seeding: {error}"))?;

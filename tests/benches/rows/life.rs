@@ -10,6 +10,7 @@ use crate::records;
 use crate::table::{Bound, Figure, Row, Table};
 
 const COMPONENTS: usize = 1000;
+const TRANSACTIONS: usize = 10_000;
 /// The callers whose writes a kill interrupts the recovery of.
 const WRITERS: usize = 16;
 
@@ -53,18 +54,21 @@ pub(crate) fn start(bench: &Bench, table: &mut Table) -> Result<(), String> {
     Ok(())
 }
 
-/// The database of 1,000 components, after a clean stop.
+/// The database of 1,000 components and 10,000 transactions, after a clean stop.
 pub(crate) fn size(bench: &Bench, table: &mut Table) -> Result<(), String> {
     let root = Root::new(bench.directory())?;
     let (daemon, _) = Daemon::start(&root)?;
-    records::seed_components(&mut daemon.client()?, 0, COMPONENTS)?;
+    let mut client = daemon.client()?;
+    records::seed_components(&mut client, 0, COMPONENTS)?;
+    records::seed_transactions(&mut client, TRANSACTIONS)?;
+    drop(client);
     daemon.stop()?;
     let megabytes = root.database_bytes() as f64 / 1e6;
     if megabytes == 0.0 {
         return Err("no database in the data root".to_owned());
     }
     table.add(
-        Row::new("1,000 components of 2 KB", Figure::Megabytes(megabytes))
+        Row::new("1,000 components of 2 KB, 10,000 transactions", Figure::Megabytes(megabytes))
             .aim(Bound::Below(12.0))
             .floor(Bound::Below(100.0)),
     );

@@ -4,6 +4,7 @@ mod blobs;
 mod flat;
 mod life;
 mod peers;
+mod queries;
 mod reads;
 mod streams;
 mod writes;
@@ -29,6 +30,11 @@ pub(crate) const GROUPS: &[Group] = &[
         name: "metadata",
         about: "reads of one caller among 1,000 components",
         measure: reads::metadata,
+    },
+    Group {
+        name: "queries",
+        about: "lists, searches and stored values, among 10,000 transactions",
+        measure: queries::measure,
     },
     Group {
         name: "reads",
