@@ -105,6 +105,29 @@ impl Caller {
         }
     }
 
+    /// Whose a record is to be: the calling component's; the owner says whose, or his own.
+    ///
+    /// # Errors
+    /// `not_found`, as of a `what` that is absent, where a component names another.
+    pub fn of_record<'a>(
+        &'a self,
+        named: Option<&'a ComponentId>,
+        what: &str,
+    ) -> Result<Option<&'a ComponentId>> {
+        match self {
+            Caller::Owner => Ok(named),
+            Caller::Component { .. } => self.own(named, what).map(Some),
+        }
+    }
+
+    /// Whether he sees what is a component's own, or the owner's (`None`): the owner sees everything.
+    pub fn sees(&self, component: Option<&ComponentId>) -> bool {
+        match self {
+            Caller::Owner => true,
+            Caller::Component { id, .. } => component == Some(id),
+        }
+    }
+
     /// Whether the caller may call the method at all: the one place where scope and visibility are
     /// decided. What he then sees is decided by the operation.
     pub fn may_call(&self, spec: &MethodSpec) -> bool {
@@ -174,6 +197,16 @@ mod tests {
         assert_eq!(code(component.own(Some(&other), "key")), ErrorCode::NotFound);
         assert_eq!(Caller::Owner.own(Some(&other), "key").unwrap(), &other);
         assert_eq!(code(Caller::Owner.own(None, "key")), ErrorCode::ValidationError);
+        let of_record = |caller: &Caller, named| {
+            caller.of_record(named, "key").map(Option::<&ComponentId>::cloned)
+        };
+        assert_eq!(of_record(&component, None).unwrap(), Some(weather.clone()));
+        assert!(of_record(&component, Some(&other)).is_err());
+        assert_eq!(of_record(&Caller::Owner, None).unwrap(), None);
+        assert_eq!(of_record(&Caller::Owner, Some(&other)).unwrap(), Some(other.clone()));
+        assert!(component.sees(Some(&weather)));
+        assert!(!component.sees(Some(&other)) && !component.sees(None));
+        assert!(Caller::Owner.sees(Some(&other)) && Caller::Owner.sees(None));
     }
 
     #[test]

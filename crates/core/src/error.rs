@@ -79,6 +79,11 @@ impl StoreError {
         StoreError::Refused(ApiError::new(ErrorCode::NotFound, format!("there is no such {what}")))
     }
 
+    /// What is to be made is there already, as another, or as another's.
+    pub fn exists(message: &str) -> Self {
+        StoreError::Refused(ApiError::conflict(ConflictReason::Exists, message))
+    }
+
     /// A record names something that its caller can't name.
     pub fn foreign_key(message: &str) -> Self {
         StoreError::Refused(ApiError::conflict(ConflictReason::ForeignKey, message))

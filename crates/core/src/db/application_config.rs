@@ -5,11 +5,10 @@ use osnova_storage_api::application_config::{
 };
 use osnova_storage_api::components::Direction;
 use osnova_storage_api::wire::{ApplicationId, ConfigKey, Deleted, Revision, Timestamp};
-use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, Row};
 
 use super::keyset::{self, Listed, Range, Scan};
-use super::page::{Query, prefix_end};
+use super::page::Query;
 use super::tx::{ChangeKind, Reader, Tx, check_revision};
 use super::{applications, columns};
 use crate::caller::Caller;
@@ -98,23 +97,15 @@ pub fn list(reader: Reader<'_>, _caller: &Caller, params: &ListParams) -> Result
     let id = params.application_id.as_str();
     let prefix = params.prefix.as_ref().map_or("", ConfigKey::as_str);
     let query = Query::new("applicationConfig.list", &[id, prefix], params.limit);
-    let end = prefix_end(prefix);
+    let (filters, [from, end]) = keyset::prefix(prefix);
     let scan = Scan {
         select: select!(""),
         ranges: &[Range::BY_ID],
         id: "key",
         direction: Direction::Ascending,
         arms: &["application_id = :application"],
-        filters: if end.is_some() {
-            &["key >= :prefix", "key < :end"]
-        } else {
-            &["key >= :prefix"]
-        },
-        bound: &[
-            (":application", Value::Text(id.to_owned())),
-            (":prefix", Value::Text(prefix.to_owned())),
-            (":end", end.map_or(Value::Null, Value::Text)),
-        ],
+        filters,
+        bound: &[(":application", keyset::text(Some(id))), from, end],
     };
     let (items, next_cursor) =
         keyset::list(reader, &query, params.cursor.as_ref(), &scan, |row| {

@@ -8,12 +8,12 @@ use osnova_storage_api::cache::{
 };
 use osnova_storage_api::components::Direction;
 use osnova_storage_api::wire::{Deleted, Name, Revision, Role, Timestamp, UnsignedInteger};
-use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, Row};
 
 use super::deferred::Touch;
 use super::keyset::{self, Listed, Range, Scan};
 use super::page::Query;
+use super::totals::{self, Change};
 use super::tx::{ChangeKind, Reader, Tx, check_revision};
 use super::{blobs, columns};
 use crate::caller::Caller;
@@ -121,10 +121,8 @@ pub fn put(tx: &Tx<'_>, caller: &Caller, params: &PutParams) -> Result<CacheEntr
             revision.0,
             place,
         ))?;
-    if let Some(known) = known {
-        blobs::add_to_total(tx, (NAMESPACE, ""), -1, known.entry.size.0, 0)?;
-    }
-    blobs::add_to_total(tx, (NAMESPACE, ""), 1, size, 0)?;
+    let gone = known.map_or_else(Change::default, |known| Change::of(-1, known.entry.size.0, 0));
+    totals::add(tx, NAMESPACE, "", gone.and(Change::of(1, size, 0)))?;
     find(tx.reader(), address)?
         .map(|stored| stored.entry)
         .ok_or_else(|| StoreError::Internal("a stored entry is not there".to_owned()))
@@ -169,7 +167,7 @@ pub fn list(reader: Reader<'_>, _caller: &Caller, params: &ListParams) -> Result
         direction,
         arms: if content.is_some() { &["content_hash = :content"] } else { &["1"] },
         filters: &[],
-        bound: &[(":content", content.map_or(Value::Null, |text| text.to_owned().into()))],
+        bound: &[(":content", keyset::text(content))],
     };
     let (items, next_cursor) =
         keyset::list(reader, &query, params.cursor.as_ref(), &scan, |row| {
@@ -206,7 +204,7 @@ fn forget(tx: &Tx<'_>, entry: &CacheEntry) -> Result<()> {
     tx.connection()
         .prepare_cached("DELETE FROM autonomi_cache WHERE autonomi_address = ?1")?
         .execute([address])?;
-    blobs::add_to_total(tx, (NAMESPACE, ""), -1, entry.size.0, 0)?;
+    totals::add(tx, NAMESPACE, "", Change::of(-1, entry.size.0, 0))?;
     tx.record_change(NAMESPACE, &[address], ChangeKind::Delete)?;
     Ok(())
 }
@@ -215,8 +213,8 @@ fn forget(tx: &Tx<'_>, entry: &CacheEntry) -> Result<()> {
 ///
 /// # Errors
 /// Where the database can't be read.
-pub(crate) fn totals(reader: Reader<'_>) -> Result<(u64, u64)> {
-    let total = blobs::total(reader, NAMESPACE, "")?;
+pub(crate) fn size(reader: Reader<'_>) -> Result<(u64, u64)> {
+    let total = totals::get(reader, NAMESPACE, "")?;
     Ok((total.count, total.bytes))
 }
 

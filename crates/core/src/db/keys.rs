@@ -10,8 +10,7 @@ use osnova_storage_api::keys::{
 use osnova_storage_api::wire::{
     ComponentId, Deleted, DerivationIndex, PublicKey, Revision, Text, Timestamp,
 };
-use osnova_storage_api::{ApiError, ConflictReason, ErrorCode};
-use rusqlite::types::Value;
+use osnova_storage_api::{ApiError, ErrorCode};
 use rusqlite::{OptionalExtension, Row};
 
 use super::columns;
@@ -50,10 +49,6 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<KeyInfo> {
         last_used: row.get::<_, Option<i64>>(6)?.map(Timestamp),
         revision: Revision(row.get(7)?),
     })
-}
-
-fn exists(message: &str) -> StoreError {
-    StoreError::Refused(ApiError::conflict(ConflictReason::Exists, message))
 }
 
 /// Reads a key by its index.
@@ -97,8 +92,7 @@ pub(crate) fn visible(
     caller: &Caller,
     public_key: &PublicKey,
 ) -> Result<Option<KeyInfo>> {
-    let sees = |key: &KeyInfo| caller.is_owner() || caller.holder() == key.component_id.as_str();
-    Ok(find(reader, public_key)?.filter(sees))
+    Ok(find(reader, public_key)?.filter(|key| caller.sees(Some(&key.component_id))))
 }
 
 /// Takes the next index of a component.
@@ -154,7 +148,7 @@ pub fn register(tx: &Tx<'_>, caller: &Caller, params: &RegisterParams) -> Result
             params.derivation_index.is_none_or(|index| index == known.derivation_index);
         return match known.component_id == *id && known.key_type == params.key_type && same_index {
             true => Ok(known),
-            false => Err(exists("the public key is registered already, as another")),
+            false => Err(StoreError::exists("the public key is registered already, as another")),
         };
     }
     if let Some(index) = params.derivation_index {
@@ -166,7 +160,7 @@ pub fn register(tx: &Tx<'_>, caller: &Caller, params: &RegisterParams) -> Result
             )?
             .query_row((id.as_str(), index.0), |row| row.get(0))?;
         if taken {
-            return Err(exists("another key has this derivation index"));
+            return Err(StoreError::exists("another key has this derivation index"));
         }
     }
     let index = take_index(tx, id, params.derivation_index)?;
@@ -221,7 +215,7 @@ pub fn list_for_component(
         direction: Direction::Ascending,
         arms: &["component_id = :component"],
         filters: &[],
-        bound: &[(":component", Value::Text(id.as_str().to_owned()))],
+        bound: &[(":component", keyset::text(Some(id.as_str())))],
     };
     let (items, next_cursor) =
         keyset::list(reader, &query, params.cursor.as_ref(), &scan, |row| {

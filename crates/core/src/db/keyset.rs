@@ -5,7 +5,7 @@
 //! a row whose value is null is never true: those without a value come last, as a range of their own.
 
 use osnova_storage_api::components::Direction;
-use osnova_storage_api::wire::Cursor;
+use osnova_storage_api::wire::{Cursor, Limit, Timestamp};
 use rusqlite::Row;
 use rusqlite::types::Value;
 
@@ -112,7 +112,50 @@ pub(crate) fn list<T>(
     page.finish()
 }
 
+/// A condition's parameter that is a text; one that is left out is null.
+pub(crate) fn text(text: Option<&str>) -> Value {
+    text.map_or(Value::Null, |text| text.to_owned().into())
+}
+
+/// The same for a time.
+pub(crate) fn time(time: Option<Timestamp>) -> Value {
+    time.map_or(Value::Null, |time| time.0.into())
+}
+
+/// The conditions on a column `key` whose texts begin with a prefix, and their parameters: such texts lie
+/// side by side in the order of an index.
+pub(crate) fn prefix(prefix: &str) -> (&'static [&'static str], [(&'static str, Value); 2]) {
+    let end = prefix_end(prefix);
+    let filters: &[&str] = match end {
+        Some(_) => &["key >= :prefix", "key < :prefix_end"],
+        None => &["key >= :prefix"],
+    };
+    (filters, [(":prefix", text(Some(prefix))), (":prefix_end", text(end.as_deref()))])
+}
+
+/// The first text after all those that begin with `prefix`, in the order of SQLite's BINARY. None where
+/// there is none.
+fn prefix_end(prefix: &str) -> Option<String> {
+    let mut characters: Vec<char> = prefix.chars().collect();
+    while let Some(last) = characters.pop() {
+        // The range of `char` leaves out what is none.
+        if let Some(next) = (last..=char::MAX).nth(1) {
+            characters.push(next);
+            return Some(characters.into_iter().collect());
+        }
+    }
+    None
+}
+
 impl Scan<'_> {
+    /// The query of this scan: its cursors are of no other method, conditions or direction.
+    pub(crate) fn query(&self, method: &str, limit: Option<Limit>) -> Query {
+        let bound = self.bound.iter().map(|(_, value)| format!("{value:?}"));
+        let parts: Vec<String> = bound.chain([self.direction.as_str().to_owned()]).collect();
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        Query::new(method, &parts, limit)
+    }
+
     /// The statement of a range, made of constants only; there are few, and each is prepared once.
     fn statement(&self, range: &Range, resumed: bool) -> String {
         let (than, way) = match self.direction {
@@ -143,5 +186,24 @@ fn sql_value(value: &serde_json::Value) -> Value {
         serde_json::Value::Number(number) => number.as_i64().map_or(Value::Null, Value::Integer),
         serde_json::Value::String(text) => Value::Text(text.clone()),
         _ => Value::Null,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_ends_before_the_next_text() {
+        assert_eq!(prefix_end("ui."), Some("ui/".to_owned()));
+        assert_eq!(prefix_end("a\u{d7ff}"), Some("a\u{e000}".to_owned()));
+        assert_eq!(prefix_end("a\u{10ffff}"), Some("b".to_owned()));
+        assert_eq!(prefix_end("\u{10ffff}"), None);
+        assert_eq!(prefix_end(""), None);
+        for (prefix, key) in [("ä", "äz\u{10ffff}"), ("a", "a"), ("z~", "z~~~")] {
+            let end = prefix_end(prefix).unwrap();
+            assert!(prefix <= key && key < end.as_str());
+            assert!(!end.starts_with(prefix));
+        }
     }
 }

@@ -10,12 +10,10 @@ use osnova_storage_api::messages::{
 use osnova_storage_api::wire::{
     BlobHash, ComponentId, Deleted, JsonText, MessageId, Name, Revision, Role, Text, Timestamp,
 };
-use osnova_storage_api::{ApiError, ConflictReason};
-use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, Row};
 
 use super::keyset::{self, Listed, Range, Scan};
-use super::page::{ESCAPED, Query};
+use super::page::ESCAPED;
 use super::search::Searched;
 use super::tx::{ChangeKind, Reader, Tx, check_revision};
 use super::{blobs, columns};
@@ -60,18 +58,13 @@ pub(super) fn find(reader: Reader<'_>, id: &MessageId) -> Result<Option<Message>
     Ok(found)
 }
 
-pub(super) fn sees(caller: &Caller, message: &Message) -> bool {
-    let of = message.component_id.as_ref().map(ComponentId::as_str);
-    caller.is_owner() || of == Some(caller.holder())
-}
-
 /// Reads one message.
 ///
 /// # Errors
 /// `not_found`.
 pub fn get(reader: Reader<'_>, caller: &Caller, params: &GetParams) -> Result<Message> {
     find(reader, &params.message_id)?
-        .filter(|found| sees(caller, found))
+        .filter(|found| caller.sees(found.component_id.as_ref()))
         .ok_or_else(|| StoreError::not_found(WHAT))
 }
 
@@ -103,18 +96,13 @@ fn store(
     input: &MessageInput,
     if_revision: Option<Revision>,
 ) -> Result<Message> {
-    let named = input.component_id.as_ref();
-    let component = match caller {
-        Caller::Owner => named,
-        Caller::Component { .. } => Some(caller.own(named, WHAT)?),
-    };
+    let component = caller.of_record(input.component_id.as_ref(), WHAT)?;
     let known = match &input.message_id {
         Some(id) => find(tx.reader(), id)?,
         None => None,
     };
-    if known.as_ref().is_some_and(|known| !sees(caller, known)) {
-        let message = "there is a message of this id already";
-        return Err(ApiError::conflict(ConflictReason::Exists, message).into());
+    if known.as_ref().is_some_and(|known| !caller.sees(known.component_id.as_ref())) {
+        return Err(StoreError::exists("there is a message of this id already"));
     }
     check_revision(if_revision, known.as_ref().map(|known| known.revision))?;
     let id = match &input.message_id {
@@ -189,24 +177,15 @@ fn new_id() -> Result<MessageId> {
 /// # Errors
 /// `validation_error` where the cursor is another list's; `not_found` where a component names another.
 pub fn list(reader: Reader<'_>, caller: &Caller, params: &ListParams) -> Result<MessagePage> {
-    let component = match caller {
-        Caller::Owner => params.component_id.as_ref(),
-        Caller::Component { .. } => Some(caller.own(params.component_id.as_ref(), WHAT)?),
-    };
+    let component = caller.of_record(params.component_id.as_ref(), WHAT)?;
     let direction = params.direction.unwrap_or(Direction::Descending);
     let channel = params.channel.as_ref().map(Name::as_str);
-    let text = |text: Option<&str>| text.map_or(Value::Null, |text| text.to_owned().into());
-    let time = |time: Option<Timestamp>| time.map_or(Value::Null, |time| time.0.into());
     let bound = [
-        (":component", text(component.map(ComponentId::as_str))),
-        (":channel", text(channel)),
-        (":from", time(params.from)),
-        (":to", time(params.to)),
+        (":component", keyset::text(component.map(ComponentId::as_str))),
+        (":channel", keyset::text(channel)),
+        (":from", keyset::time(params.from)),
+        (":to", keyset::time(params.to)),
     ];
-    let parts: Vec<String> = bound.iter().map(|(_, value)| format!("{value:?}")).collect();
-    let mut filter: Vec<&str> = parts.iter().map(String::as_str).collect();
-    filter.push(direction.as_str());
-    let query = Query::new("messages.list", &filter, params.limit);
     let mut filters = Vec::new();
     filters.extend(component.map(|_| "component_id = :component"));
     filters.extend(channel.map(|_| "channel = :channel"));
@@ -221,6 +200,7 @@ pub fn list(reader: Reader<'_>, caller: &Caller, params: &ListParams) -> Result<
         filters: &filters,
         bound: &bound,
     };
+    let query = scan.query("messages.list", params.limit);
     let (items, next_cursor) =
         keyset::list(reader, &query, params.cursor.as_ref(), &scan, |row| {
             let item = from_row(row)?;
@@ -243,7 +223,7 @@ pub fn list(reader: Reader<'_>, caller: &Caller, params: &ListParams) -> Result<
 /// `conflict` where `ifRevision` does not match.
 pub fn delete(tx: &Tx<'_>, caller: &Caller, params: &DeleteParams) -> Result<Deleted> {
     let id = &params.message_id;
-    let known = find(tx.reader(), id)?.filter(|found| sees(caller, found));
+    let known = find(tx.reader(), id)?.filter(|found| caller.sees(found.component_id.as_ref()));
     check_revision(params.if_revision, known.as_ref().map(|known| known.revision))?;
     let Some(known) = known else { return Ok(Deleted { deleted: false }) };
     blobs::set_references(tx, &Caller::Owner, NAMESPACE, id.as_str(), &BTreeMap::new())?;

@@ -34,6 +34,7 @@ pub mod schema;
 pub mod search;
 mod semver;
 pub mod storage;
+mod totals;
 pub mod transactions;
 mod tx;
 mod writer;

@@ -20,20 +20,6 @@ pub(crate) const PAGE_BYTES: usize = 8 << 20;
 /// A control character of one byte takes six in JSON (`\\u0001`), and a text may hold nothing else.
 pub(crate) const ESCAPED: usize = 6;
 
-/// The first text after all those that begin with `prefix`, in the order of SQLite's BINARY: keys with a
-/// prefix lie between the two. None where there is none.
-pub(crate) fn prefix_end(prefix: &str) -> Option<String> {
-    let mut characters: Vec<char> = prefix.chars().collect();
-    while let Some(last) = characters.pop() {
-        // The range of `char` leaves out what is none.
-        if let Some(next) = (last..=char::MAX).nth(1) {
-            characters.push(next);
-            return Some(characters.into_iter().collect());
-        }
-    }
-    None
-}
-
 /// What a list was asked for, without where to begin.
 pub(crate) struct Query {
     fingerprint: String,
@@ -150,24 +136,5 @@ impl<T, K: Serialize> Page<'_, T, K> {
             _ => None,
         };
         Ok((self.items, cursor))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_prefix_ends_before_the_next_text() {
-        assert_eq!(prefix_end("ui."), Some("ui/".to_owned()));
-        assert_eq!(prefix_end("a\u{d7ff}"), Some("a\u{e000}".to_owned()));
-        assert_eq!(prefix_end("a\u{10ffff}"), Some("b".to_owned()));
-        assert_eq!(prefix_end("\u{10ffff}"), None);
-        assert_eq!(prefix_end(""), None);
-        for (prefix, key) in [("ä", "äz\u{10ffff}"), ("a", "a"), ("z~", "z~~~")] {
-            let end = prefix_end(prefix).unwrap();
-            assert!(prefix <= key && key < end.as_str());
-            assert!(!end.starts_with(prefix));
-        }
     }
 }

@@ -1,5 +1,6 @@
 //! `user_preferences`: JSON values under keys. The owner's only.
 
+use osnova_storage_api::components::Direction;
 use osnova_storage_api::preferences::{
     DeleteParams, GetParams, ListParams, Preference, PreferenceInput, PreferencePage,
     SetManyParams, SetParams, StoredPreferences,
@@ -8,6 +9,7 @@ use osnova_storage_api::wire::{Deleted, JsonText, PreferenceKey, Revision, Times
 use rusqlite::{OptionalExtension, Row};
 
 use super::columns;
+use super::keyset::{self, Listed, Range, Scan};
 use super::page::Query;
 use super::tx::{ChangeKind, Reader, Tx, check_revision};
 use crate::caller::Caller;
@@ -109,30 +111,23 @@ fn revision(reader: Reader<'_>, key: &PreferenceKey) -> Result<Option<Revision>>
 pub fn list(reader: Reader<'_>, _caller: &Caller, params: &ListParams) -> Result<PreferencePage> {
     let prefix = params.prefix.as_ref().map_or("", PreferenceKey::as_str);
     let query = Query::new("preferences.list", &[prefix], params.limit);
-    let after: Option<String> = query.after(params.cursor.as_ref())?;
-    let mut page = query.page();
-    // Keys with a prefix lie side by side, so the scan ends at the first key without it.
-    let mut statement = match after {
-        Some(_) => {
-            reader.connection().prepare_cached(select!("WHERE key > ?1 ORDER BY key LIMIT ?2"))?
-        }
-        None => {
-            reader.connection().prepare_cached(select!("WHERE key >= ?1 ORDER BY key LIMIT ?2"))?
-        }
+    let (filters, bound) = keyset::prefix(prefix);
+    let scan = Scan {
+        select: select!(""),
+        ranges: &[Range::BY_ID],
+        id: "key",
+        direction: Direction::Ascending,
+        arms: &["1"],
+        filters,
+        bound: &bound,
     };
-    let from = after.as_deref().unwrap_or(prefix);
-    for row in statement.query_map((from, page.rows_left()), from_row)? {
-        let preference = row?;
-        if !preference.key.as_str().starts_with(prefix) {
-            break;
-        }
-        let key = preference.key.as_str().to_owned();
-        let bytes = key.len() + preference.value.get().len() + 80;
-        if !page.push(preference, key, bytes) {
-            break;
-        }
-    }
-    let (items, next_cursor) = page.finish()?;
+    let (items, next_cursor) =
+        keyset::list(reader, &query, params.cursor.as_ref(), &scan, |row| {
+            let item = from_row(row)?;
+            let id = item.key.as_str().to_owned();
+            let bytes = id.len() + item.value.get().len() + 80;
+            Ok(Listed { item, order: serde_json::Value::Null, id, bytes })
+        })?;
     Ok(PreferencePage { items, next_cursor })
 }
 

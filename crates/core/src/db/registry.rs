@@ -11,7 +11,6 @@ use osnova_storage_api::wire::{
     ComponentId, Deleted, ProcessId, Revision, Timestamp, UnsignedInteger,
 };
 use osnova_storage_api::{ApiError, ConflictReason};
-use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, Row};
 
 use super::columns;
@@ -259,8 +258,8 @@ pub fn list(reader: Reader<'_>, caller: &Caller, params: &ListParams) -> Result<
         arms: &["1"],
         filters: &filters,
         bound: &[
-            (":status", status.map_or(Value::Null, |status| status.to_owned().into())),
-            (":component", caller.holder().to_owned().into()),
+            (":status", keyset::text(status)),
+            (":component", keyset::text(Some(caller.holder()))),
         ],
     };
     let (items, next_cursor) =

@@ -20,7 +20,7 @@ use rusqlite::{OptionalExtension, Row};
 use super::columns;
 use super::decimal::Decimal;
 use super::keyset::{self, Listed, Range, Scan};
-use super::page::{ESCAPED, Query};
+use super::page::ESCAPED;
 use super::tx::{ChangeKind, Reader, Tx, check_revision};
 use crate::caller::Caller;
 use crate::error::{Result, StoreError};
@@ -70,18 +70,13 @@ fn find(reader: Reader<'_>, hash: &TransactionHash) -> Result<Option<Transaction
     Ok(found)
 }
 
-fn sees(caller: &Caller, transaction: &Transaction) -> bool {
-    let of = transaction.component_id.as_ref().map(ComponentId::as_str);
-    caller.is_owner() || of == Some(caller.holder())
-}
-
 /// Reads one transaction.
 ///
 /// # Errors
 /// `not_found`.
 pub fn get(reader: Reader<'_>, caller: &Caller, params: &GetParams) -> Result<Transaction> {
     find(reader, &params.tx_hash)?
-        .filter(|found| sees(caller, found))
+        .filter(|found| caller.sees(found.component_id.as_ref()))
         .ok_or_else(|| StoreError::not_found(WHAT))
 }
 
@@ -100,19 +95,15 @@ struct Outcome<'a> {
 /// what never changes, `transition` where its status does not become that one.
 pub fn put(tx: &Tx<'_>, caller: &Caller, params: &PutParams) -> Result<Transaction> {
     let input = &params.transaction;
-    let named = input.component_id.as_ref();
-    let component = match caller {
-        Caller::Owner => named,
-        Caller::Component { .. } => Some(caller.own(named, WHAT)?),
-    };
+    let component = caller.of_record(input.component_id.as_ref(), WHAT)?;
     let known = find(tx.reader(), &input.tx_hash)?;
-    if known.as_ref().is_some_and(|known| !sees(caller, known)) {
-        return Err(exists("there is a transaction of this hash already"));
+    if known.as_ref().is_some_and(|known| !caller.sees(known.component_id.as_ref())) {
+        return Err(StoreError::exists("there is a transaction of this hash already"));
     }
     check_revision(params.if_revision, known.as_ref().map(|known| known.revision))?;
     if let Some(known) = known {
         if !is_same(&known, input, component) {
-            return Err(exists("a transaction of this hash is there, and differs"));
+            return Err(StoreError::exists("a transaction of this hash is there, and differs"));
         }
         let outcome = Outcome {
             status: input.status,
@@ -153,10 +144,6 @@ pub fn put(tx: &Tx<'_>, caller: &Caller, params: &PutParams) -> Result<Transacti
     Ok(stored)
 }
 
-fn exists(message: &str) -> StoreError {
-    StoreError::Refused(ApiError::conflict(ConflictReason::Exists, message))
-}
-
 fn reread(tx: &Tx<'_>, hash: &TransactionHash) -> Result<Transaction> {
     find(tx.reader(), hash)?
         .ok_or_else(|| StoreError::Internal("a stored transaction is not there".to_owned()))
@@ -184,7 +171,8 @@ pub fn update_status(
     caller: &Caller,
     params: &UpdateStatusParams,
 ) -> Result<Transaction> {
-    let known = find(tx.reader(), &params.tx_hash)?.filter(|found| sees(caller, found));
+    let known = find(tx.reader(), &params.tx_hash)?
+        .filter(|found| caller.sees(found.component_id.as_ref()));
     check_revision(params.if_revision, known.as_ref().map(|known| known.revision))?;
     let known = known.ok_or_else(|| StoreError::not_found(WHAT))?;
     let outcome = Outcome {
@@ -290,15 +278,10 @@ struct Conditions {
     arms: &'static [&'static str],
     filters: Vec<&'static str>,
     bound: Vec<(&'static str, Value)>,
-    /// What tells the filter from another.
-    parts: Vec<String>,
 }
 
 fn conditions(caller: &Caller, asked: &StatsParams) -> Result<Conditions> {
-    let component = match caller {
-        Caller::Owner => asked.component_id.as_ref(),
-        Caller::Component { .. } => Some(caller.own(asked.component_id.as_ref(), WHAT)?),
-    };
+    let component = caller.of_record(asked.component_id.as_ref(), WHAT)?;
     let (address, status) = (asked.address.as_ref(), asked.status);
     let arms: &[&str] = match (address, component, status) {
         (Some(_), ..) => {
@@ -318,19 +301,16 @@ fn conditions(caller: &Caller, asked: &StatsParams) -> Result<Conditions> {
     }));
     filters.extend(asked.from.map(|_| "timestamp >= :from"));
     filters.extend(asked.to.map(|_| "timestamp < :to"));
-    let text = |text: Option<&str>| text.map_or(Value::Null, |text| text.to_owned().into());
-    let time = |time: Option<Timestamp>| time.map_or(Value::Null, |time| time.0.into());
     let bound = vec![
-        (":address", text(address.map(Address::as_str))),
-        (":component", text(component.map(ComponentId::as_str))),
-        (":status", text(status.map(TransactionStatus::as_str))),
-        (":network", text(asked.network.as_ref().map(Name::as_str))),
-        (":token", text(asked.token.as_ref().map(Address::as_str))),
-        (":from", time(asked.from)),
-        (":to", time(asked.to)),
+        (":address", keyset::text(address.map(Address::as_str))),
+        (":component", keyset::text(component.map(ComponentId::as_str))),
+        (":status", keyset::text(status.map(TransactionStatus::as_str))),
+        (":network", keyset::text(asked.network.as_ref().map(Name::as_str))),
+        (":token", keyset::text(asked.token.as_ref().map(Address::as_str))),
+        (":from", keyset::time(asked.from)),
+        (":to", keyset::time(asked.to)),
     ];
-    let parts = bound.iter().map(|(_, value)| format!("{value:?}")).collect();
-    Ok(Conditions { arms, filters, bound, parts })
+    Ok(Conditions { arms, filters, bound })
 }
 
 /// A page of transactions, by time.
@@ -347,11 +327,8 @@ pub fn list(reader: Reader<'_>, caller: &Caller, params: &ListParams) -> Result<
         from: params.from,
         to: params.to,
     };
-    let Conditions { arms, filters, bound, parts } = conditions(caller, &asked)?;
+    let Conditions { arms, filters, bound } = conditions(caller, &asked)?;
     let direction = params.direction.unwrap_or(Direction::Descending);
-    let mut filter: Vec<&str> = parts.iter().map(String::as_str).collect();
-    filter.push(direction.as_str());
-    let query = Query::new("transactions.list", &filter, params.limit);
     let scan = Scan {
         select: select!(""),
         ranges: &[Range::by("timestamp")],
@@ -361,6 +338,7 @@ pub fn list(reader: Reader<'_>, caller: &Caller, params: &ListParams) -> Result<
         filters: &filters,
         bound: &bound,
     };
+    let query = scan.query("transactions.list", params.limit);
     let (items, next_cursor) =
         keyset::list(reader, &query, params.cursor.as_ref(), &scan, |row| {
             let item = from_row(row)?;
@@ -434,7 +412,7 @@ pub fn stats(
     caller: &Caller,
     params: &StatsParams,
 ) -> Result<TransactionStats> {
-    let Conditions { arms, filters, bound, .. } = conditions(caller, params)?;
+    let Conditions { arms, filters, bound } = conditions(caller, params)?;
     let kept = params.address.is_none()
         && params.network.is_none()
         && params.from.is_none()

@@ -112,7 +112,7 @@ impl Jobs {
             }
             let of_kind = state.running.iter().map(Progress::job).find(|job| job.kind == kind);
             if let Some(job) = of_kind {
-                return match sees(caller, &job) {
+                return match caller.sees(job.component_id.as_ref()) {
                     true => Ok(job),
                     false => Err(unavailable("another job of this kind runs")),
                 };
@@ -285,14 +285,6 @@ fn as_it_is(known: &[Job], job: Job) -> Job {
         return job;
     }
     known.iter().find(|known| known.job_id == job.job_id).cloned().unwrap_or(job)
-}
-
-/// Whether a caller may see a job.
-fn sees(caller: &Caller, job: &Job) -> bool {
-    match caller {
-        Caller::Owner => true,
-        Caller::Component { id, .. } => job.component_id.as_ref() == Some(id),
-    }
 }
 
 /// What is said of a job that did not end by itself.

@@ -20,7 +20,7 @@ impl Store {
         // The order is decided by accesses that may still wait to be written.
         self.db.flush_deferred()?;
         let mut evicted =
-            Evicted { entries: 0, bytes: 0, bytes_left: self.db.read(cache::totals)?.1 };
+            Evicted { entries: 0, bytes: 0, bytes_left: self.db.read(cache::size)?.1 };
         let mut after = 0;
         while evicted.bytes_left > params.target_bytes.0 {
             let chosen = self.db.read(|reader| cache::evictable(reader, after, CHOSEN_AT_ONCE))?;
@@ -33,7 +33,7 @@ impl Store {
                 if let Some(bytes) = self.blobs.evict(&self.db, &entry)? {
                     evicted.entries += 1;
                     evicted.bytes += bytes;
-                    evicted.bytes_left = self.db.read(cache::totals)?.1;
+                    evicted.bytes_left = self.db.read(cache::size)?.1;
                 }
             }
         }

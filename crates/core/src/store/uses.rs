@@ -102,7 +102,7 @@ impl Store {
     /// # Errors
     /// Where the database can't be read.
     pub fn cache_stats(&self, _caller: &Caller) -> Result<CacheTotals> {
-        let (entries, bytes) = self.db.read(cache::totals)?;
+        let (entries, bytes) = self.db.read(cache::size)?;
         let hits = self.cache_counts.hits.load(Ordering::Relaxed);
         let misses = self.cache_counts.misses.load(Ordering::Relaxed);
         Ok(CacheTotals { entries, bytes, hits, misses })

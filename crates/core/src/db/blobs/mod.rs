@@ -21,6 +21,7 @@ use rusqlite::{OptionalExtension, Row};
 pub use list::list;
 
 use super::columns;
+use super::totals::{self, Change};
 use super::tx::{Reader, Tx};
 use crate::blob::BlobLimits;
 use crate::caller::{Caller, Scopes};
@@ -148,7 +149,7 @@ pub fn usage(reader: Reader<'_>, caller: &Caller, limits: &BlobLimits) -> Result
         Caller::Owner => ("contents", ""),
         Caller::Component { id, .. } => ("held", id.as_str()),
     };
-    let total = total(reader, what, holder)?;
+    let total = totals::get(reader, what, holder)?;
     let for_owner = |value: u64| caller.is_owner().then_some(UnsignedInteger(value));
     Ok(BlobUsage {
         count: UnsignedInteger(total.count),
@@ -158,50 +159,9 @@ pub fn usage(reader: Reader<'_>, caller: &Caller, limits: &BlobLimits) -> Result
     })
 }
 
-/// How many of something there are, and their bytes.
-#[derive(Default)]
-pub(crate) struct Total {
-    pub(crate) count: u64,
-    pub(crate) bytes: u64,
-    pub(crate) stored_bytes: u64,
-}
-
-/// A total that is kept.
-pub(crate) fn total(reader: Reader<'_>, what: &str, holder: &str) -> Result<Total> {
-    let found = reader
-        .connection()
-        .prepare_cached(
-            "SELECT count, bytes, stored_bytes FROM totals WHERE what = ?1 AND holder = ?2",
-        )?
-        .query_row((what, holder), |row| {
-            Ok(Total { count: row.get(0)?, bytes: row.get(1)?, stored_bytes: row.get(2)? })
-        })
-        .optional()?;
-    Ok(found.unwrap_or_default())
-}
-
 /// How many bytes all contents take on disk.
 fn stored_bytes(reader: Reader<'_>) -> Result<u64> {
-    Ok(total(reader, "contents", "")?.stored_bytes)
-}
-
-/// Adds something to a total that is kept, or takes it away.
-pub(crate) fn add_to_total(
-    tx: &Tx<'_>,
-    (what, holder): (&str, &str),
-    sign: i64,
-    size: u64,
-    stored_size: u64,
-) -> Result<()> {
-    tx.connection()
-        .prepare_cached(
-            "INSERT INTO totals (what, holder, count, bytes, stored_bytes)
-             VALUES (?1, ?2, ?3, ?3 * ?4, ?3 * ?5)
-             ON CONFLICT (what, holder) DO UPDATE SET count = count + excluded.count,
-               bytes = bytes + excluded.bytes, stored_bytes = stored_bytes + excluded.stored_bytes",
-        )?
-        .execute((what, holder, sign, size, stored_size))?;
-    Ok(())
+    Ok(totals::get(reader, "contents", "")?.stored_bytes)
 }
 
 /// What a caller says of a content when he puts it.
@@ -255,7 +215,8 @@ pub(crate) fn insert(
     };
     if known.is_none() || (!caller.is_owner() && !held) {
         let stored = stored_bytes(tx.reader())?.saturating_add(written.stored_size);
-        let holds = total(tx.reader(), "held", caller.holder())?.bytes.saturating_add(written.size);
+        let holds =
+            totals::get(tx.reader(), "held", caller.holder())?.bytes.saturating_add(written.size);
         if stored > limits.limit_bytes || (!caller.is_owner() && holds > limits.of(caller)) {
             return Err(over_limit(caller, limits));
         }
@@ -263,7 +224,7 @@ pub(crate) fn insert(
     let (content_id, stored_size) = match known {
         Some(known) => known,
         None => {
-            add_to_total(tx, ("contents", ""), 1, written.size, written.stored_size)?;
+            totals::add(tx, "contents", "", Change::of(1, written.size, written.stored_size))?;
             tx.connection()
                 .prepare_cached("DELETE FROM blob_unlinks WHERE hash = ?1")?
                 .execute([written.hash.as_bytes()])?;
@@ -288,7 +249,7 @@ pub(crate) fn insert(
     };
     hold(tx, caller, content_id, &written.hash, holding)?;
     if !held {
-        add_to_total(tx, ("held", caller.holder()), 1, written.size, stored_size)?;
+        totals::add(tx, "held", caller.holder(), Change::of(1, written.size, stored_size))?;
     }
     Ok(!held)
 }
@@ -398,7 +359,8 @@ fn hold_as_seen(
     };
     hold(tx, holder, content_id, &seen.hash, &holding)?;
     let stored_size = seen.stored_size.map_or(0, |size| size.0);
-    add_to_total(tx, ("held", holder.holder()), 1, seen.size.0, stored_size)
+    totals::add(tx, "held", holder.holder(), Change::of(1, seen.size.0, stored_size))?;
+    Ok(())
 }
 
 /// Takes the caller's pin off a content.
@@ -508,7 +470,7 @@ fn remove_unless_kept(
         tx.connection()
             .prepare_cached("DELETE FROM blob_contents WHERE content_id = ?1")?
             .execute([content_id])?;
-        add_to_total(tx, ("contents", ""), -1, size, stored_size)?;
+        totals::add(tx, "contents", "", Change::of(-1, size, stored_size))?;
     }
     Ok(!kept)
 }
@@ -550,7 +512,7 @@ fn drop_holders(
         .query_map((content_id, whose), |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
     for holder in &dropped {
-        add_to_total(tx, ("held", holder), -1, size, stored_size)?;
+        totals::add(tx, "held", holder, Change::of(-1, size, stored_size))?;
     }
     Ok(dropped.len())
 }

@@ -3,7 +3,6 @@
 use osnova_storage_api::components::{
     ComponentOrder, ComponentPage, ComponentType, Direction, ListParams,
 };
-use rusqlite::types::Value;
 
 use super::{Stored, from_row, select_component};
 use crate::caller::Caller;
@@ -47,7 +46,7 @@ pub fn list(reader: Reader<'_>, _caller: &Caller, params: &ListParams) -> Result
         direction,
         arms: &["1"],
         filters: if kind.is_some() { &["type = :type"] } else { &[] },
-        bound: &[(":type", kind.map_or(Value::Null, |kind| kind.to_owned().into()))],
+        bound: &[(":type", keyset::text(kind))],
     };
     let (items, next_cursor) =
         keyset::list(reader, &query, params.cursor.as_ref(), &scan, |row| {

@@ -135,7 +135,7 @@ pub fn messages(reader: Reader<'_>, caller: &Caller, params: &SearchParams) -> R
     let found = search(reader, caller, params, sql, bound, |query, key| {
         let record = message_rows::find(reader, &parse(key)?)?;
         // It may have become another's since it was found.
-        let Some(record) = record.filter(|record| message_rows::sees(caller, record)) else {
+        let Some(record) = record.filter(|record| caller.sees(record.component_id.as_ref())) else {
             return Ok(None);
         };
         let texts = [text(record.body.as_ref()), record.channel.as_str(), record.sender.as_str()];

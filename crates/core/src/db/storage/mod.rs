@@ -22,7 +22,6 @@ pub use list::list;
 pub use seal::UnsealError;
 use seal::{Place, Sealer};
 pub(crate) use sweep::{any_expired, sweep};
-use totals::Change;
 
 use super::tx::{ChangeKind, Reader, Tx, check_revision};
 use crate::caller::Caller;
@@ -165,12 +164,9 @@ fn store(
     let sealed = sealer
         .seal(place, text)
         .map_err(|error| StoreError::Internal(format!("no random bytes: {error}")))?;
-    let mut change = Change::default();
-    if let Some(before) = &before {
-        change.remove(id, key_text, before.sealed_len);
-    }
-    change.add(id, key_text, sealed.len() as u64);
-    totals::apply(tx, id, change)?;
+    let change = totals::of_row(1, id, key_text, sealed.len() as u64);
+    let gone = before.map(|before| totals::of_row(-1, id, key_text, before.sealed_len));
+    totals::apply(tx, id, change.and(gone.unwrap_or_default()))?;
     let revision = tx.record_change_of(Some(id), NAMESPACE, &[id, key_text], ChangeKind::Put)?;
     tx.connection()
         .prepare_cached(
@@ -225,9 +221,7 @@ fn remove(tx: &Tx<'_>, component: &str, key: &str, sealed_len: u64) -> Result<()
     tx.connection()
         .prepare_cached("DELETE FROM component_storage WHERE component_id = ?1 AND key = ?2")?
         .execute((component, key))?;
-    let mut change = Change::default();
-    change.remove(component, key, sealed_len);
-    totals::apply(tx, component, change)?;
+    totals::apply(tx, component, totals::of_row(-1, component, key, sealed_len))?;
     tx.record_change_of(Some(component), NAMESPACE, &[component, key], ChangeKind::Delete)?;
     Ok(())
 }
@@ -243,7 +237,7 @@ pub(crate) fn delete_all(tx: &Tx<'_>, component: &ComponentId) -> Result<()> {
         .prepare_cached("DELETE FROM component_storage WHERE component_id = ?1")?
         .execute([id])?;
     if deleted > 0 {
-        totals::forget(tx, id)?;
+        super::totals::forget(tx, NAMESPACE, id)?;
         tx.record_change_of(Some(id), NAMESPACE, &[id], ChangeKind::Delete)?;
     }
     Ok(())
