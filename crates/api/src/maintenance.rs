@@ -342,8 +342,9 @@ methods! {
     /// Checks whether the database is whole: a job.
     ///
     /// It reads all of the database beside everything else. `result` is `{ok, mode, problems}`; a
-    /// database that is not whole stands in `status.get` from then on. `done` counts SQLite's steps,
-    /// of which nobody knows the total. Where one runs already, that one is answered, whatever its mode.
+    /// database that is not whole stands in `status.get` from then on. A search index that is broken is
+    /// among the problems, and is built anew by itself. `done` counts SQLite's steps, of which nobody
+    /// knows the total. Where one runs already, that one is answered, whatever its mode.
     IntegrityCheck = "maintenance.integrityCheck" {
         params: CheckParams,
         result: Job,

@@ -15,8 +15,10 @@ use osnova_storage_api::jobs::{Job, JobParams, JobState, ListParams};
 use osnova_storage_api::maintenance::{
     CheckMode, CheckParams, NoParams, QueryParams, QueryResult, SqlValue,
 };
+use osnova_storage_api::search::SearchParams;
 use osnova_storage_api::status::Health;
 use osnova_storage_api::wire::{Limit, Text};
+use osnova_storage_core::db::search;
 use osnova_storage_core::error::Result;
 use osnova_storage_core::{Store, StoreError};
 
@@ -279,6 +281,26 @@ fn damage_is_found_and_stands_in_the_status() {
     assert_eq!(result["ok"], false);
     assert!(!result["problems"].as_array().unwrap().is_empty());
     assert_eq!(status(&store), Health::Error);
+}
+
+/// A search index is made from the records: that it broke is told, but is no damage of the database, and
+/// it is built anew.
+#[test]
+fn a_broken_search_index_is_found_and_built_anew() {
+    let root = Root::new();
+    let store = root.open();
+    put_component(&store, component("barometer")).unwrap();
+    execute(&store, "DELETE FROM search_components_data");
+    let begun = store.maintenance().integrity_check(&owner(), &CheckParams { mode: None }).unwrap();
+    let (_, result) = ended(&store, &begun);
+    assert_eq!(result["ok"], false);
+    assert!(result["problems"][0].as_str().unwrap().contains("search_components"), "{result}");
+    assert_ne!(status(&store), Health::Error);
+    eventually("the index to be built anew", || {
+        let asked = SearchParams { query: "barometer".parse().unwrap(), limit: None };
+        let hits = store.db().read(|reader| search::components(reader, &owner(), &asked));
+        hits.is_ok_and(|hits| hits.items.len() == 1) && status(&store) == Health::Ok
+    });
 }
 
 #[test]

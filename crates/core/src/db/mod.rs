@@ -297,6 +297,11 @@ impl Database {
         self.write(0, |_| Ok(()))
     }
 
+    /// Has the search indices, of which one is damaged, built anew.
+    pub(crate) fn rebuild_search(&self) {
+        self.environment.search.report_broken();
+    }
+
     /// Whether the outcome of every commit so far is known. Where it is not, a crash may bring back
     /// what a caller was told had failed.
     pub(crate) fn is_settled(&self) -> bool {

@@ -8,7 +8,7 @@ use std::ffi::c_int;
 use osnova_storage_api::maintenance::{CheckMode, CheckResult};
 use rusqlite::{Connection, ErrorCode};
 
-use crate::db::Database;
+use crate::db::{Database, search};
 use crate::error::{Result, StoreError};
 use crate::health::{Cause, Health};
 use crate::jobs::Progress;
@@ -41,7 +41,13 @@ pub(super) fn run(
         }
         other => other,
     })?;
-    if let Some(first) = problems.first() {
+    let (of_index, of_records): (Vec<&String>, Vec<&String>) =
+        problems.iter().partition(|line| search::is_about_index(line));
+    if let Some(first) = of_index.first() {
+        tracing::warn!(problem = %first, "the search index is damaged");
+        db.rebuild_search();
+    }
+    if let Some(first) = of_records.first() {
         tracing::error!(problem = %first, "the database is damaged");
         health.note(Cause::DatabaseDamaged, "the database is damaged: an integrity check says so");
     }

@@ -7,6 +7,7 @@
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
 use super::connection::APPLICATION_ID;
+use super::{meta, search};
 
 /// One step.
 pub struct Migration {
@@ -113,8 +114,17 @@ fn apply(connection: &mut Connection, step: &Migration, now: i64) -> Result<(), 
     if let Some(table) = dangling {
         return Err(MigrationError::Damaged(format!("{table} points at what is not there")));
     }
-    let verdict: String = transaction.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-    if verdict != "ok" {
+    let mut check = transaction.prepare("PRAGMA quick_check")?;
+    let lines =
+        check.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
+    drop(check);
+    // An index that broke is no reason to keep anyone from the records: it is built anew.
+    let (of_index, lines): (Vec<String>, Vec<String>) =
+        lines.into_iter().partition(|line| search::is_about_index(line));
+    if !of_index.is_empty() {
+        meta::mark_search_stale(&transaction)?;
+    }
+    if let Some(verdict) = lines.into_iter().find(|line| line != "ok") {
         return Err(MigrationError::Damaged(verdict));
     }
     transaction.commit()?;
@@ -266,6 +276,42 @@ mod tests {
             .collect();
         assert_eq!(order, ["a", "b"]);
         assert!(migrate(&mut connection, latest(), 3).unwrap().is_empty());
+    }
+
+    /// A broken search index made `quick_check` fail, and with it every later migration: the daemon would
+    /// have refused a root whose records were whole.
+    #[test]
+    fn a_broken_index_is_no_damage_and_is_marked() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection, latest(), 1).unwrap();
+        connection
+            .execute_batch(
+                "DELETE FROM meta WHERE key = 'search_stale';
+                 INSERT INTO search_components (rowid, name) VALUES (1, 'barometer');
+                 DELETE FROM search_components_data;",
+            )
+            .unwrap();
+        let step = Migration {
+            version: latest() + 1,
+            description: "later",
+            sql: "CREATE TABLE later (x)",
+        };
+        apply(&mut connection, &step, 2).unwrap();
+        assert!(meta::search_is_stale(&connection).unwrap());
+        // A record that breaks its own table's rules.
+        connection
+            .execute_batch(
+                "INSERT INTO user_preferences (key, value, updated_at) VALUES ('k', '1', 1);
+                 PRAGMA writable_schema = ON;
+                 UPDATE sqlite_schema SET sql = replace(sql, 'updated_at INTEGER NOT NULL',
+                   'updated_at INTEGER NOT NULL CHECK (updated_at > 1)')
+                 WHERE name = 'user_preferences';
+                 PRAGMA writable_schema = RESET;",
+            )
+            .unwrap();
+        let step = Migration { version: latest() + 2, ..step };
+        let step = Migration { sql: "CREATE TABLE still_later (x)", ..step };
+        assert!(apply(&mut connection, &step, 3).is_err(), "real damage is still refused");
     }
 
     #[test]

@@ -37,6 +37,15 @@ impl Searched {
     /// All of it.
     pub(super) const ALL: [Self; 3] = [Self::Components, Self::Applications, Self::Messages];
 
+    /// The table of its index.
+    fn index(self) -> &'static str {
+        match self {
+            Self::Components => "search_components",
+            Self::Applications => "search_applications",
+            Self::Messages => "search_messages",
+        }
+    }
+
     /// The namespace, which is the table of the records too.
     pub(super) fn namespace(self) -> &'static str {
         match self {
@@ -45,6 +54,13 @@ impl Searched {
             Self::Messages => "messages",
         }
     }
+}
+
+/// Whether a line of SQLite's checks (`quick_check`, `integrity_check`) is about an index, which is built
+/// anew from the records: those are whole all the same.
+pub(crate) fn is_about_index(line: &str) -> bool {
+    (line.starts_with("fts5: ") || line.contains(" FTS5 table "))
+        && Searched::ALL.iter().any(|what| line.contains(what.index()))
 }
 
 /// The records that a transaction changed and whose words are not written yet, in the order of their
