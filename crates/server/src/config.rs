@@ -3,8 +3,9 @@
 //! Every key of the file is in `config/osnova-storage.toml` with its default; a test holds the two
 //! together. An unknown key is an error.
 
+mod file;
+
 use std::collections::BTreeSet;
-use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -15,9 +16,9 @@ use osnova_storage_core::StoreOptions;
 use osnova_storage_core::blob::BlobLimits;
 use osnova_storage_core::db::storage::StorageLimits;
 use osnova_storage_core::db::{DatabaseOptions, QueueLimits};
-use osnova_storage_core::logs::LogLimits;
-use osnova_storage_core::maintenance::MaintenanceOptions;
 use serde::Deserialize;
+
+use file::{File, read_file};
 
 /// The storage daemon of Osnova.
 #[derive(Debug, Clone, Default, Parser)]
@@ -86,119 +87,6 @@ impl TryFrom<String> for Endpoint {
     }
 }
 
-/// The configuration file.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct File {
-    data_root: Option<PathBuf>,
-    listen: Option<Vec<Endpoint>>,
-    key_file: Option<PathBuf>,
-    log: Option<String>,
-    shutdown_grace_ms: Option<u64>,
-    access: AccessSection,
-    database: DatabaseSection,
-    blobs: BlobsSection,
-    storage: StorageSection,
-    logs: LogsSection,
-    maintenance: MaintenanceSection,
-    limits: LimitsSection,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct AccessSection {
-    allowed_origins: Option<Vec<String>>,
-    dangerously_allow_remote_tcp: Option<bool>,
-    allowed_hosts: Option<Vec<String>>,
-    socket_group: Option<String>,
-    unlock_backoff_ms: Option<u64>,
-    unlock_backoff_limit_ms: Option<u64>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct DatabaseSection {
-    readers: Option<u32>,
-    limit_bytes: Option<u64>,
-    wal_limit_bytes: Option<u64>,
-    flush_interval_ms: Option<u64>,
-    queued_calls: Option<usize>,
-    queued_bytes: Option<usize>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct BlobsSection {
-    limit_bytes: Option<u64>,
-    component_limit_bytes: Option<u64>,
-    disk_reserve_bytes: Option<u64>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct LogsSection {
-    rotate_bytes: Option<u64>,
-    rotate_age_hours: Option<u64>,
-    keep_files: Option<usize>,
-}
-
-impl LogsSection {
-    fn limits(&self) -> LogLimits {
-        let default = LogLimits::default();
-        let age = |hours: u64| Duration::from_secs(hours.saturating_mul(3600));
-        LogLimits {
-            rotate_bytes: self.rotate_bytes.unwrap_or(default.rotate_bytes),
-            rotate_age: self.rotate_age_hours.map_or(default.rotate_age, age),
-            keep_files: self.keep_files.unwrap_or(default.keep_files),
-        }
-    }
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct MaintenanceSection {
-    vacuum_free_percent: Option<u8>,
-    vacuum_least_free_pages: Option<u64>,
-    vacuum_idle_ms: Option<u64>,
-    vacuum_interval_hours: Option<u32>,
-}
-
-impl MaintenanceSection {
-    /// What was asked for, over the defaults. 0 turns a reason off.
-    fn options(&self) -> MaintenanceOptions {
-        let default = MaintenanceOptions::default();
-        let hours = |hours: u32| Duration::from_secs(u64::from(hours) * 60 * 60);
-        MaintenanceOptions {
-            free_percent: self
-                .vacuum_free_percent
-                .map_or(default.free_percent, |percent| Some(percent).filter(|it| *it > 0)),
-            least_free_pages: self.vacuum_least_free_pages.unwrap_or(default.least_free_pages),
-            idle: self.vacuum_idle_ms.map_or(default.idle, Duration::from_millis),
-            interval: self
-                .vacuum_interval_hours
-                .map_or(default.interval, |it| Some(hours(it)).filter(|time| !time.is_zero())),
-        }
-    }
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct LimitsSection {
-    request_bytes: Option<usize>,
-    response_bytes: Option<usize>,
-    batch_calls: Option<usize>,
-    connections: Option<usize>,
-    connections_per_component: Option<usize>,
-    calls: Option<usize>,
-    calls_per_component: Option<usize>,
-    large_messages_per_component: Option<usize>,
-    streams: Option<usize>,
-    streams_per_component: Option<usize>,
-    header_timeout_ms: Option<u64>,
-    idle_timeout_ms: Option<u64>,
-    stall_timeout_ms: Option<u64>,
-}
-
 /// The limits on requests and connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -265,13 +153,6 @@ impl Default for UnlockBackoff {
     fn default() -> Self {
         Self { pause: Duration::from_secs(1), limit: Duration::from_secs(300) }
     }
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct StorageSection {
-    component_limit_bytes: Option<u64>,
-    sweep_interval_ms: Option<u64>,
 }
 
 /// An empty database takes a quarter of this.
@@ -452,17 +333,6 @@ impl Config {
     }
 }
 
-fn read_file(path: &Path) -> Result<File, ConfigError> {
-    let text = fs::read_to_string(path)
-        .map_err(|error| ConfigError(format!("{}: {error}", path.display())))?;
-    toml::from_str(&text).map_err(|error| {
-        // The library's own text is a drawing of several lines.
-        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-        let line = before.matches('\n').count() + 1;
-        ConfigError(format!("{}, line {line}: {}", path.display(), error.message()))
-    })
-}
-
 fn check_endpoints(listen: &[Endpoint], remote: bool) -> Result<(), ConfigError> {
     let mut seen = BTreeSet::new();
     for endpoint in listen {
@@ -550,6 +420,8 @@ fn default_key_file(environment: &dyn Fn(&str) -> Option<PathBuf>) -> Option<Pat
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn environment(name: &str) -> Option<PathBuf> {

@@ -6,19 +6,19 @@
 //! operations only add and drop references.
 
 mod list;
+mod removal;
 
 use std::collections::BTreeMap;
 
 use osnova_storage_api::blobs::{
-    BlobStat, BlobUsage, BlobsPresent, DeleteParams, GrantParams, HasParams, HashParams,
+    BlobStat, BlobUsage, BlobsPresent, GrantParams, HasParams, HashParams,
 };
-use osnova_storage_api::wire::{
-    BlobHash, Deleted, JsonText, Name, Role, Timestamp, UnsignedInteger,
-};
-use osnova_storage_api::{ApiError, ConflictReason, ErrorCode};
+use osnova_storage_api::wire::{BlobHash, JsonText, Name, Role, Timestamp, UnsignedInteger};
+use osnova_storage_api::{ApiError, ErrorCode};
 use rusqlite::{OptionalExtension, Row};
 
 pub use list::list;
+pub(crate) use removal::{drop_unkept, remove, strike_unlinks, unlinks};
 
 use super::columns;
 use super::totals::{self, Change};
@@ -401,122 +401,6 @@ pub fn grant(tx: &Tx<'_>, caller: &Caller, params: &GrantParams) -> Result<BlobS
     stat(tx.reader(), caller, &asked)
 }
 
-/// What is left to do after [`remove`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Removal {
-    /// The answer to the caller.
-    pub(crate) answer: Deleted,
-    /// The content's row is gone: its file is rubbish once this is committed.
-    pub(crate) unlink: bool,
-}
-
-/// Drops what the caller holds of a content, and its row where nobody holds it and no record names it
-/// then. For the owner: what everyone holds, or only the component he names.
-///
-/// # Errors
-/// `conflict`, reason `referenced`, while a record that the caller may see names it; another's record
-/// keeps the content, and nothing is said of it. `not_found` where a component names another.
-pub(crate) fn remove(tx: &Tx<'_>, caller: &Caller, params: &DeleteParams) -> Result<Removal> {
-    let whose = match (caller, &params.component_id) {
-        (Caller::Owner, None) => None,
-        (Caller::Owner, Some(id)) => Some(id.as_str()),
-        (Caller::Component { id, .. }, Some(named)) if named != id => return Err(not_found()),
-        (Caller::Component { id, .. }, _) => Some(id.as_str()),
-    };
-    let nothing = Removal { answer: Deleted { deleted: false }, unlink: false };
-    let Some(content_id) = visible_content(tx.reader(), caller, &params.hash)? else {
-        return Ok(nothing);
-    };
-    // To take back a grant takes nothing from the records that name the content.
-    let is_grant = caller.is_owner() && whose.is_some();
-    let holders = if is_grant { Vec::new() } else { naming_records(tx, caller, content_id)? };
-    if !holders.is_empty() {
-        let mut error =
-            ApiError::conflict(ConflictReason::Referenced, "records still name this content");
-        error.data.holders = Some(holders);
-        return Err(StoreError::Refused(error));
-    }
-    let (size, stored_size): (u64, u64) = tx
-        .connection()
-        .prepare_cached("SELECT size, stored_size FROM blob_contents WHERE content_id = ?1")?
-        .query_row([content_id], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let dropped = drop_holders(tx, content_id, whose, size, stored_size)?;
-    if dropped == 0 && whose.is_some() {
-        return Ok(nothing);
-    }
-    let unlink = remove_unless_kept(tx, content_id, &params.hash, size, stored_size)?;
-    Ok(Removal { answer: Deleted { deleted: true }, unlink })
-}
-
-/// Removes the row of a content that nobody holds and no record names; true where its file is rubbish then.
-fn remove_unless_kept(
-    tx: &Tx<'_>,
-    content_id: i64,
-    hash: &BlobHash,
-    size: u64,
-    stored_size: u64,
-) -> Result<bool> {
-    let kept: bool = tx
-        .connection()
-        .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM blob_holders WHERE content_id = ?1)
-                 OR EXISTS (SELECT 1 FROM blob_references WHERE content_id = ?1)",
-        )?
-        .query_row([content_id], |row| row.get(0))?;
-    if !kept {
-        tx.connection()
-            .prepare_cached("INSERT OR IGNORE INTO blob_unlinks (hash) VALUES (?1)")?
-            .execute([hash.as_bytes()])?;
-        tx.connection()
-            .prepare_cached("DELETE FROM blob_contents WHERE content_id = ?1")?
-            .execute([content_id])?;
-        totals::add(tx, "contents", "", Change::of(-1, size, stored_size))?;
-    }
-    Ok(!kept)
-}
-
-/// Removes a content that nobody has pinned and no record names, and what is held of it; true where its
-/// file is rubbish then. Under the lock on the hash.
-pub(crate) fn drop_unkept(tx: &Tx<'_>, hash: &BlobHash) -> Result<bool> {
-    let found: Option<(i64, u64, u64)> = tx
-        .connection()
-        .prepare_cached(
-            "SELECT content_id, size, stored_size FROM blob_contents AS contents
-             WHERE hash = ?1
-               AND NOT EXISTS (SELECT 1 FROM blob_holders AS holders
-                               WHERE holders.content_id = contents.content_id AND holders.pinned)
-               AND NOT EXISTS (SELECT 1 FROM blob_references AS named
-                               WHERE named.content_id = contents.content_id)",
-        )?
-        .query_row([hash.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-        .optional()?;
-    let Some((content_id, size, stored_size)) = found else { return Ok(false) };
-    drop_holders(tx, content_id, None, size, stored_size)?;
-    remove_unless_kept(tx, content_id, hash, size, stored_size)
-}
-
-/// Drops what is held of a content, by all or by one; says how many held it.
-fn drop_holders(
-    tx: &Tx<'_>,
-    content_id: i64,
-    whose: Option<&str>,
-    size: u64,
-    stored_size: u64,
-) -> Result<usize> {
-    let dropped: Vec<String> = tx
-        .connection()
-        .prepare_cached(
-            "DELETE FROM blob_holders WHERE content_id = ?1 AND (?2 IS NULL OR holder = ?2)
-             RETURNING holder",
-        )?
-        .query_map((content_id, whose), |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
-    for holder in &dropped {
-        totals::add(tx, "held", holder, Change::of(-1, size, stored_size))?;
-    }
-    Ok(dropped.len())
-}
-
 /// The size of a content that is there.
 pub(crate) fn size(reader: Reader<'_>, hash: &BlobHash) -> Result<u64> {
     let size = reader
@@ -524,22 +408,6 @@ pub(crate) fn size(reader: Reader<'_>, hash: &BlobHash) -> Result<u64> {
         .prepare_cached("SELECT size FROM blob_contents WHERE hash = ?1")?
         .query_row([hash.as_bytes()], |row| row.get(0))?;
     Ok(size)
-}
-
-/// The records that name a content, as far as the caller may see them.
-fn naming_records(tx: &Tx<'_>, caller: &Caller, content_id: i64) -> Result<Vec<String>> {
-    let mut statement = tx.connection().prepare_cached(
-        "SELECT DISTINCT namespace, record_key FROM blob_references
-         WHERE content_id = ?1 AND (?2 = '' OR namespace IN ('components', 'applications')
-           OR (namespace = 'messages' AND EXISTS (
-                 SELECT 1 FROM messages WHERE message_id = record_key AND component_id = ?2)))
-         LIMIT 100",
-    )?;
-    let rows = statement.query_map((content_id, caller.holder()), |row| {
-        let (namespace, key): (String, String) = (row.get(0)?, row.get(1)?);
-        Ok(format!("{namespace}/{key}"))
-    })?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Makes these the contents that a record names, in place of those it named before.
@@ -565,26 +433,6 @@ pub(crate) fn set_references(
                  VALUES (?1, ?2, ?3, ?4)",
             )?
             .execute((namespace, key, role.as_str(), content_id))?;
-    }
-    Ok(())
-}
-
-/// The files that are known to be rubbish: no content has their hash.
-pub(crate) fn unlinks(reader: Reader<'_>) -> Result<Vec<BlobHash>> {
-    let mut statement = reader.connection().prepare_cached(
-        "SELECT hash FROM blob_unlinks
-         WHERE hash NOT IN (SELECT hash FROM blob_contents) LIMIT 10000",
-    )?;
-    let rows = statement.query_map([], |row| columns::hash(row, 0))?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
-}
-
-/// Strikes off files that are gone.
-pub(crate) fn strike_unlinks(tx: &Tx<'_>, gone: &[BlobHash]) -> Result<()> {
-    for hash in gone {
-        tx.connection()
-            .prepare_cached("DELETE FROM blob_unlinks WHERE hash = ?1")?
-            .execute([hash.as_bytes()])?;
     }
     Ok(())
 }

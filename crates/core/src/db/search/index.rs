@@ -212,6 +212,24 @@ pub(super) fn write_slice(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::db::migrations;
+
+    #[test]
+    fn indices_are_made_anew_as_the_migration_made_them() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrations::migrate(&mut connection, migrations::latest(), 0).unwrap();
+        let schema = |connection: &Connection| -> Vec<String> {
+            let sql = "SELECT sql FROM sqlite_schema WHERE name LIKE 'search!_%' ESCAPE '!'
+                       AND sql IS NOT NULL ORDER BY name";
+            let mut statement = connection.prepare(sql).unwrap();
+            let rows = statement.query_map([], |row| row.get::<_, String>(0)).unwrap();
+            rows.map(|sql| sql.unwrap().split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+        };
+        let made = schema(&connection);
+        assert!(made.len() > 3, "{made:?}");
+        recreate(&connection).unwrap();
+        assert_eq!(schema(&connection), made);
+    }
 
     #[test]
     fn keywords_are_texts_of_the_manifests_own_list() {

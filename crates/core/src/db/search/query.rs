@@ -5,7 +5,7 @@ use osnova_storage_api::applications::{ApplicationHit, ApplicationHits};
 use osnova_storage_api::components::{ComponentHit, ComponentHits};
 use osnova_storage_api::messages::{MessageHit, MessageHits};
 use osnova_storage_api::search::SearchParams;
-use osnova_storage_api::wire::{Name, Text};
+use osnova_storage_api::wire::{JsonText, Name, Text};
 use rusqlite::{ErrorCode, ToSql, named_params};
 
 use super::super::messages as message_rows;
@@ -74,15 +74,11 @@ pub fn components(
 ) -> Result<ComponentHits> {
     let found = search(reader, caller, params, FIND_COMPONENTS, &[], |query, key| {
         let Some(record) = component_rows::find(reader, &parse(key)?)? else { return Ok(None) };
-        let keywords = index::keyword_line(&record.manifest);
-        let texts = [
-            text(record.description.as_ref()),
-            &keywords,
-            name(record.author.as_ref()),
-            record.name.as_str(),
-        ];
-        let bytes = record.manifest.get().len() + texts.iter().map(|t| t.len()).sum::<usize>();
-        Ok(Some((snippet::of(query, &texts), bytes, record)))
+        let description = text(record.description.as_ref());
+        let author = name(record.author.as_ref());
+        let (snippet, bytes) =
+            described(query, description, &record.manifest, author, record.name.as_str());
+        Ok(Some((snippet, bytes, record)))
     })?;
     let items = found
         .into_iter()
@@ -104,15 +100,11 @@ pub fn applications(
         let Some(record) = application_rows::find_any(reader, &parse(key)?)? else {
             return Ok(None);
         };
-        let keywords = index::keyword_line(&record.manifest);
-        let texts = [
-            text(record.description.as_ref()),
-            &keywords,
-            name(record.author.as_ref()),
-            record.name.as_str(),
-        ];
-        let bytes = record.manifest.get().len() + texts.iter().map(|t| t.len()).sum::<usize>();
-        Ok(Some((snippet::of(query, &texts), bytes, record)))
+        let description = text(record.description.as_ref());
+        let author = name(record.author.as_ref());
+        let (snippet, bytes) =
+            described(query, description, &record.manifest, author, record.name.as_str());
+        Ok(Some((snippet, bytes, record)))
     })?;
     let items = found
         .into_iter()
@@ -149,6 +141,20 @@ pub fn messages(reader: Reader<'_>, caller: &Caller, params: &SearchParams) -> R
         .map(|Found { record, snippet, score }| MessageHit { record, snippet, score })
         .collect();
     Ok(MessageHits { items })
+}
+
+/// The snippet of what has a manifest, and about its size.
+fn described(
+    query: &Query,
+    description: &str,
+    manifest: &JsonText,
+    author: &str,
+    name: &str,
+) -> (String, usize) {
+    let keywords = index::keyword_line(manifest);
+    let texts = [description, keywords.as_str(), author, name];
+    let bytes = manifest.get().len() + texts.iter().map(|text| text.len()).sum::<usize>();
+    (snippet::of(query, &texts), bytes)
 }
 
 fn text(text: Option<&Text>) -> &str {
