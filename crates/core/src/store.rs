@@ -108,7 +108,7 @@ impl Store {
             storage: options.storage,
             search: Arc::default(),
         };
-        let db = Database::open(&layout, &options.database, environment, health.clone())?;
+        let db = Database::open(&layout, &options.database, environment, &health)?;
         // The names of what was made here must survive a power cut as the first commit does.
         sync_dir(layout.root())?;
         let blobs = BlobStore::new(layout.clone(), options.blobs, health.clone());

@@ -13,7 +13,7 @@ use osnova_storage_api::components::{ComponentHits, ComponentInput};
 use osnova_storage_api::search::SearchParams;
 use osnova_storage_api::status::Health;
 use osnova_storage_api::wire::{Limit, Timestamp};
-use osnova_storage_api::{applications as apps, messages as wire};
+use osnova_storage_api::{applications as apps, jobs, messages as wire};
 use osnova_storage_core::db::{applications, messages, search};
 use osnova_storage_core::error::Result;
 use osnova_storage_core::{Caller, Store};
@@ -25,6 +25,10 @@ fn params(query: &str) -> SearchParams {
 
 fn find_as(store: &Store, caller: &Caller, query: &str) -> Result<ComponentHits> {
     store.db().read(|reader| search::components(reader, caller, &params(query)))
+}
+
+fn all_jobs() -> jobs::ListParams {
+    jobs::ListParams { state: None, kind: None, limit: None, cursor: None }
 }
 
 /// The ids of the components that are found, in order.
@@ -361,6 +365,10 @@ fn a_stale_index_is_built_at_the_next_start_in_slices() {
     wait_until("built", || !is_stale(&store));
     assert_eq!(found(&store, "climate"), ["last"]);
     assert_eq!(found(&store, "changed"), ["c000"]);
+    let of_kind = jobs::ListParams { kind: Some("searchRebuild".parse().unwrap()), ..all_jobs() };
+    let builds = store.jobs().list(&owner(), &of_kind).unwrap().items;
+    assert_eq!(builds.len(), 1);
+    assert_eq!((builds[0].done.0, builds[0].total.unwrap().0), (451, 451));
     let all = SearchParams { limit: Some(Limit(1000)), ..params("weather") };
     let all = store.db().read(|reader| search::components(reader, &owner(), &all)).unwrap();
     assert_eq!(all.items.len(), 449);

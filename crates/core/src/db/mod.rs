@@ -105,7 +105,7 @@ impl Database {
         layout: &Layout,
         options: &DatabaseOptions,
         environment: Environment,
-        health: Health,
+        health: &Health,
     ) -> std::result::Result<Self, OpenError> {
         let environment = Arc::new(environment);
         let path = layout.database();
@@ -187,14 +187,9 @@ impl Database {
         };
         let checkpointer = connection::open_writer(&path).map_err(refused)?;
         let watch = Arc::clone(&wal);
-        let search_queue = Arc::clone(&queue);
-        let search_state = Arc::clone(&environment.search);
         let threads = vec![
             spawn("db-writer", move || writer.run())?,
             spawn("db-checkpoint", move || checkpoint::thread(&checkpointer, &watch))?,
-            spawn("db-search", move || {
-                search::rebuild::thread(&search_queue, &search_state, &health);
-            })?,
         ];
         Ok(Self {
             queue,
@@ -297,9 +292,9 @@ impl Database {
         self.write(0, |_| Ok(()))
     }
 
-    /// Has the search indices, of which one is damaged, built anew.
-    pub(crate) fn rebuild_search(&self) {
-        self.environment.search.report_broken();
+    /// How the search indices are.
+    pub(crate) fn search_state(&self) -> &Arc<search::SearchState> {
+        &self.environment.search
     }
 
     /// Whether the outcome of every commit so far is known. Where it is not, a crash may bring back
@@ -363,8 +358,6 @@ impl Database {
 
     /// Takes no more writes, runs those that wait, flushes what was deferred, empties the WAL.
     pub fn close(&self) {
-        // First, so that the builder of the index knows why its writes are refused.
-        self.environment.search.stop();
         self.queue.close();
         self.wal.stop();
         let threads =

@@ -45,7 +45,7 @@ pub(super) fn run(
         problems.iter().partition(|line| search::is_about_index(line));
     if let Some(first) = of_index.first() {
         tracing::warn!(problem = %first, "the search index is damaged");
-        db.rebuild_search();
+        db.search_state().report_broken();
     }
     if let Some(first) = of_records.first() {
         tracing::error!(problem = %first, "the database is damaged");

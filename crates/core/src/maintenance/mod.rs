@@ -8,6 +8,7 @@ mod check;
 mod forbidden;
 mod keeper;
 mod query;
+mod search;
 mod stats;
 mod vacuum;
 
@@ -63,6 +64,7 @@ pub struct Maintenance {
     /// Queries that run.
     queries: AtomicUsize,
     keeper: keeper::Keeper,
+    search: search::SearchKeeper,
 }
 
 impl Maintenance {
@@ -76,9 +78,11 @@ impl Maintenance {
         health: Health,
         options: MaintenanceOptions,
     ) -> std::result::Result<Self, OpenError> {
+        let search = search::SearchKeeper::start(Arc::clone(db), Arc::clone(jobs), health.clone())?;
         Ok(Self {
             db: Arc::clone(db),
             jobs: Arc::clone(jobs),
+            search,
             health,
             queries: AtomicUsize::new(0),
             keeper: keeper::Keeper::start(Arc::clone(db), Arc::clone(jobs), options)?,
@@ -147,6 +151,7 @@ impl Maintenance {
 
     /// Begins nothing more by itself.
     pub(crate) fn close(&self) {
+        self.search.stop();
         self.keeper.stop();
     }
 }

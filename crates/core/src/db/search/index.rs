@@ -184,24 +184,34 @@ pub(in crate::db) fn flush(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Indexes the records after a key until so many bytes are written. Answers with the last one's key;
-/// none where there are no more.
+/// How many records there are to be indexed.
+pub(super) fn count(connection: &Connection) -> rusqlite::Result<u64> {
+    connection.query_row(
+        "SELECT (SELECT count(*) FROM components) + (SELECT count(*) FROM applications)
+           + (SELECT count(*) FROM messages)",
+        [],
+        |row| row.get(0),
+    )
+}
+
+/// Indexes the records after a key until so many bytes are written. Answers with the last one's key and
+/// how many they were; none where there are no more.
 pub(super) fn write_slice(
     connection: &Connection,
     what: Searched,
     after: &str,
     records: u32,
     bytes: usize,
-) -> rusqlite::Result<Option<String>> {
+) -> rusqlite::Result<Option<(String, u64)>> {
     let mut statement = connection.prepare_cached(statements(what).keys)?;
     let keys = statement
         .query_map((after, records), |row| row.get(0))?
         .collect::<rusqlite::Result<Vec<String>>>()?;
     let mut written = 0;
     let mut last = None;
-    for key in keys {
+    for (key, count) in keys.into_iter().zip(1..) {
         written += write(connection, what, &key)?;
-        last = Some(key);
+        last = Some((key, count));
         if written >= bytes {
             break;
         }

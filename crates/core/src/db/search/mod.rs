@@ -6,13 +6,13 @@
 //! and a call has one of its own ([`index`]).
 //!
 //! An index is derived, so it never stands in the way of a record: where it can't be written the record
-//! is stored all the same, the index is marked as stale, and a thread of its own builds it anew through
-//! the writer, slice by slice ([`rebuild`]). Searches meanwhile find what is indexed so far.
+//! is stored all the same, the index is marked as stale, and a job builds it anew through the
+//! writer, slice by slice ([`rebuild`]). Searches meanwhile find what is indexed so far.
 
 mod fold;
 pub(super) mod index;
 mod query;
-pub(super) mod rebuild;
+pub(crate) mod rebuild;
 mod snippet;
 mod text;
 

@@ -1,17 +1,17 @@
 //! Building the indices anew: after a migration, and after one of them broke.
 //!
-//! A thread of its own asks the writer for it in slices, so calls are served meanwhile. First the indices
-//! are made anew, empty, in one write; from then on the writer keeps up with the records that change,
-//! and the slices go through all that are there. Whichever of the two comes first to a record, its row
-//! says what the record says.
+//! The writer is asked for it in slices, so calls are served meanwhile. First the indices are made anew,
+//! empty, in one write; from then on the writer keeps up with the records that change, and the slices go
+//! through all that are there. Whichever of the two comes first to a record, its row says what the record
+//! says. Who does the asking is [`crate::maintenance`]'s.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::super::meta;
-use super::super::queue::{Job, Queue};
-use super::super::tx::Tx;
+use osnova_storage_api::ErrorCode;
+
+use super::super::{Database, Tx, meta};
 use super::{Searched, index, query};
 use crate::error::{Result, StoreError};
 use crate::health::{Cause, Health};
@@ -19,11 +19,6 @@ use crate::health::{Cause, Health};
 /// How many records a slice has, and about how many bytes of text: one takes some milliseconds.
 const SLICE_RECORDS: u32 = 200;
 const SLICE_BYTES: usize = 256 << 10;
-/// How long to wait when the writer takes no more calls.
-const BUSY: Duration = Duration::from_millis(100);
-/// How long to wait after a build that failed; twice as long after each further one.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// How the indices are, as the writer, the readers and the builder tell one another.
 #[derive(Debug, Default)]
@@ -42,24 +37,24 @@ struct Wanted {
 
 impl SearchState {
     /// Has the indices built anew.
-    pub(in crate::db) fn want_build(&self) {
+    pub(crate) fn want_build(&self) {
         self.wanted().build = true;
         self.changed.notify_all();
     }
 
     /// Notes that an index is damaged, and has it built anew.
-    pub(in crate::db) fn report_broken(&self) {
+    pub(crate) fn report_broken(&self) {
         self.broken.store(true, Ordering::Release);
         self.want_build();
     }
 
     /// Whether an index is damaged.
-    pub(in crate::db) fn is_broken(&self) -> bool {
+    pub(crate) fn is_broken(&self) -> bool {
         self.broken.load(Ordering::Acquire)
     }
 
-    /// Ends the builder.
-    pub(in crate::db) fn stop(&self) {
+    /// Ends the waiting of the builder.
+    pub(crate) fn stop(&self) {
         self.wanted().stop = true;
         self.changed.notify_all();
     }
@@ -69,7 +64,7 @@ impl SearchState {
     }
 
     /// Waits until there is something to build; false where the builder is to end.
-    fn wait(&self) -> bool {
+    pub(crate) fn wait(&self) -> bool {
         let idle = |wanted: &mut Wanted| !wanted.build && !wanted.stop;
         let mut wanted =
             self.changed.wait_while(self.wanted(), idle).unwrap_or_else(PoisonError::into_inner);
@@ -78,7 +73,7 @@ impl SearchState {
     }
 
     /// Waits for a while; false where the builder is to end.
-    fn pause(&self, pause: Duration) -> bool {
+    pub(crate) fn pause(&self, pause: Duration) -> bool {
         let (wanted, _) = self
             .changed
             .wait_timeout_while(self.wanted(), pause, |wanted| !wanted.stop)
@@ -87,69 +82,69 @@ impl SearchState {
     }
 }
 
-/// The builder's thread.
-pub(in crate::db) fn thread(queue: &Queue, state: &Arc<SearchState>, health: &Health) {
-    let mut pause = FIRST_PAUSE;
-    while state.wait() {
-        if state.is_broken() {
-            note_stale(health);
-        }
-        match (Builder { queue, state }).build() {
-            Ok(()) => {
-                tracing::info!("the search index is built");
-                health.clear(Cause::SearchStale);
-                pause = FIRST_PAUSE;
-            }
-            Err(error) => {
-                state.want_build();
-                if !state.pause(pause) {
-                    break;
-                }
-                tracing::warn!(%error, "the search index could not be built; it is tried again");
-                note_stale(health);
-                pause = LONGEST_PAUSE.min(2 * pause);
-            }
-        }
-    }
-}
-
 /// Notes in the health that searches may miss records.
-pub(in crate::db) fn note_stale(health: &Health) {
+pub(crate) fn note_stale(health: &Health) {
     health.note(Cause::SearchStale, "the search index is being built anew");
 }
 
+/// How many records there are to be indexed.
+///
+/// # Errors
+/// Where the database can't be read.
+pub(crate) fn count(db: &Database) -> Result<u64> {
+    db.read(|reader| Ok(index::count(reader.connection())?))
+}
+
+/// Builds the indices anew. Before each write `go_on` is told how many records were done since the last
+/// time, and `wait` is called where the writer takes no more.
+///
+/// # Errors
+/// Those of `go_on` and `wait`, and of the writes; the indices stay stale then.
+pub(crate) fn build(
+    db: &Database,
+    go_on: &dyn Fn(u64) -> Result<()>,
+    wait: &dyn Fn() -> Result<()>,
+) -> Result<()> {
+    Builder { db, go_on, wait }.build()
+}
+
 struct Builder<'a> {
-    queue: &'a Queue,
-    state: &'a Arc<SearchState>,
+    db: &'a Database,
+    go_on: &'a dyn Fn(u64) -> Result<()>,
+    wait: &'a dyn Fn() -> Result<()>,
 }
 
 impl Builder<'_> {
     fn build(&self) -> Result<()> {
+        let state = self.db.search_state();
+        (self.go_on)(0)?;
         self.write(|tx| {
             index::recreate(tx.connection()).map_err(of_index)?;
             meta::mark_search_stale(tx.connection())?;
             Ok(())
         })?;
         // Before the first slice is handed in: what the writer left out so far lies before all slices.
-        self.state.broken.store(false, Ordering::Release);
+        state.broken.store(false, Ordering::Release);
         for what in Searched::ALL {
             let mut after = String::new();
+            let mut done = 0;
             loop {
-                let last = self.write(move |tx| {
+                (self.go_on)(done)?;
+                let slice = self.write(move |tx| {
                     let connection = tx.connection();
-                    let last =
+                    let slice =
                         index::write_slice(connection, what, &after, SLICE_RECORDS, SLICE_BYTES)
                             .map_err(of_index)?;
                     index::flush(connection).map_err(of_index)?;
-                    Ok(last)
+                    Ok(slice)
                 })?;
-                match last {
-                    Some(last) => after = last,
+                match slice {
+                    Some((last, records)) => (after, done) = (last, records),
                     None => break,
                 }
             }
         }
-        let state = Arc::clone(self.state);
+        let state = Arc::clone(state);
         self.write(move |tx| {
             if state.is_broken() {
                 return Err(StoreError::Internal("the search index broke again".to_owned()));
@@ -165,19 +160,10 @@ impl Builder<'_> {
         operation: impl Fn(&Tx<'_>) -> Result<T> + Clone + Send + 'static,
     ) -> Result<T> {
         loop {
-            let (reply, answer) = mpsc::sync_channel(1);
-            let job = Job::new(SLICE_BYTES, operation.clone(), move |result| {
-                // The receiver below waits for as long as the job lives.
-                let _ = reply.send(result);
-            });
-            let outcome = match self.queue.push(vec![job]) {
-                Ok(()) => answer
-                    .recv()
-                    .map_err(|_| StoreError::Internal("the writer ended".to_owned()))?,
-                Err(error) => Err(error),
-            };
-            match outcome {
-                Err(StoreError::Refused(_)) if self.state.pause(BUSY) => {}
+            match self.db.write(SLICE_BYTES, operation.clone()) {
+                Err(StoreError::Refused(error)) if error.code() == ErrorCode::Unavailable => {
+                    (self.wait)()?;
+                }
                 outcome => return outcome,
             }
         }
