@@ -1,4 +1,4 @@
-//! Cost as the store grows: point reads and puts among ten times as many records.
+//! Cost as the store grows: point reads and puts among a hundred times as many records.
 
 use crate::bench::Bench;
 use crate::daemon::{Daemon, Root};
@@ -9,7 +9,7 @@ use crate::records;
 use crate::table::{Bound, Figure, Row, Table};
 
 const FEW: usize = 10_000;
-const MANY: usize = 100_000;
+const MANY: usize = 1_000_000;
 const CALLERS: usize = 64;
 /// At most 1.5 times the cost is at least two thirds of the speed.
 const AIM: Bound = Bound::RatioAtLeast(0.67);
@@ -22,7 +22,7 @@ const ROWS: [(&str, Requests); 2] =
 /// All rows of this group.
 pub(crate) fn measure(bench: &Bench, table: &mut Table) -> Result<(), String> {
     if bench.quick {
-        table.left_out("100,000 components", "not in a quick run");
+        table.left_out("1,000,000 components", "not in a quick run");
         return Ok(());
     }
     let root = Root::new(bench.directory())?;
@@ -34,7 +34,7 @@ pub(crate) fn measure(bench: &Bench, table: &mut Table) -> Result<(), String> {
     for (((name, _), few), many) in ROWS.into_iter().zip(few).zip(many) {
         table.add(
             Row::new(
-                format!("{name} among 100,000, {CALLERS} callers"),
+                format!("{name} among 1,000,000, {CALLERS} callers"),
                 Figure::PerSecond(many.per_second),
             )
             .against("among 10,000", Figure::PerSecond(few.per_second))

@@ -1,6 +1,7 @@
 //! The rows, in groups that share a daemon: which there are, in the order of the table.
 
 mod blobs;
+mod events;
 mod flat;
 mod life;
 mod peers;
@@ -62,6 +63,11 @@ pub(crate) const GROUPS: &[Group] = &[
         measure: writes::batch,
     },
     Group {
+        name: "events",
+        about: "a hundred subscribers, and what they cost a writer",
+        measure: events::measure,
+    },
+    Group {
         name: "blobs",
         about: "blobs of up to 10 MB, and many of 4 KiB",
         measure: blobs::measure,
@@ -78,5 +84,5 @@ pub(crate) const GROUPS: &[Group] = &[
     },
     Group { name: "start", about: "from start to ready", measure: life::start },
     Group { name: "size", about: "size of the database", measure: life::size },
-    Group { name: "flat", about: "100,000 components, against 10,000", measure: flat::measure },
+    Group { name: "flat", about: "1,000,000 components, against 10,000", measure: flat::measure },
 ];
