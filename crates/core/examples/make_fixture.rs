@@ -68,7 +68,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn fill(store: &Store) -> Result<(), Box<dyn Error>> {
-    let program = put(store, &Caller::Owner, b"the program of the clock", None)?;
+    let program = put(store, &Caller::Owner, b"the program of the clock", None, true)?;
     put_component(
         store,
         r#"{"component":{"componentId":"@example/weather","name":"Weather","version":"2.1.0",
@@ -91,7 +91,8 @@ fn fill(store: &Store) -> Result<(), Box<dyn Error>> {
 
     let weather = Caller::Component { id: "@example/weather".parse()?, scopes: Scopes::All };
     let pixels: Vec<u8> = (0..100_000_u32).map(|at| (at * 7 % 251).to_le_bytes()[0]).collect();
-    put(store, &weather, &pixels, Some("image/png"))?;
+    put(store, &weather, &pixels, Some("image/png"), true)?;
+    put(store, &weather, b"held by nobody for long", None, false)?;
     Ok(())
 }
 
@@ -110,9 +111,10 @@ fn put(
     caller: &Caller,
     mut content: &[u8],
     content_type: Option<&str>,
+    pinned: bool,
 ) -> Result<String, Box<dyn Error>> {
     let content_type = content_type.map(str::parse).transpose()?;
-    let holding = Holding { name: None, content_type, metadata: None, pinned: true };
+    let holding = Holding { name: None, content_type, metadata: None, pinned };
     let put = PutBlob { holding, expected_hash: None };
     let keys = store.vault().keys()?;
     let stored = store.blobs().put(store.db(), &keys, caller, &mut content, &put)?;

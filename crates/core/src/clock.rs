@@ -1,6 +1,8 @@
 //! The clocks, handed in so that tests can set them: the wall clock, which may be set by anyone, and one
 //! that only runs.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Tells the time. Order is never decided by it.
@@ -36,6 +38,34 @@ impl Clock for SystemClock {
         // Neither is ever negative, nor beyond what fits.
         let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
         seconds * 1000 + u64::try_from(time.tv_nsec).unwrap_or(0) / 1_000_000
+    }
+}
+
+/// For how long a data root has been up, over all its starts. What a crash forgets of it makes it shorter,
+/// never longer.
+pub(crate) struct Uptime {
+    clock: Arc<dyn Clock>,
+    started_ms: u64,
+    /// What the starts before came to.
+    before_ms: AtomicU64,
+}
+
+impl Uptime {
+    /// Counts from now on.
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+        let started_ms = clock.monotonic_ms();
+        Self { clock, started_ms, before_ms: AtomicU64::new(0) }
+    }
+
+    /// Adds what the starts before came to, in milliseconds.
+    pub(crate) fn add_before(&self, ms: u64) {
+        self.before_ms.fetch_add(ms, Ordering::Relaxed);
+    }
+
+    /// What it comes to, in milliseconds.
+    pub(crate) fn now_ms(&self) -> u64 {
+        let since = self.clock.monotonic_ms().saturating_sub(self.started_ms);
+        self.before_ms.load(Ordering::Relaxed).saturating_add(since)
     }
 }
 

@@ -17,9 +17,10 @@ use osnova_storage_api::status::{Health as Level, Service, Status};
 use osnova_storage_api::vault::VaultState;
 use osnova_storage_api::wire::UnsignedInteger;
 
-use crate::blob::{BlobLimits, BlobStore};
-use crate::clock::{Clock, SystemClock};
+use crate::blob::{BlobLimits, BlobStore, Readers};
+use crate::clock::{Clock, SystemClock, Uptime};
 use crate::component_data::ComponentData;
+use crate::db::cache::CacheLimits;
 use crate::db::storage::{self, StorageLimits};
 use crate::db::{Database, DatabaseOptions, Environment, meta};
 use crate::error::{OpenError, Result, StoreError};
@@ -42,6 +43,8 @@ pub struct StoreOptions {
     pub database: DatabaseOptions,
     /// The bounds of the blob store.
     pub blobs: BlobLimits,
+    /// The bounds of the cache.
+    pub cache: CacheLimits,
     /// The bounds of `storage`.
     pub storage: StorageLimits,
     /// When logs of components are rotated, and how much of them is kept.
@@ -59,6 +62,7 @@ impl StoreOptions {
             root,
             database: DatabaseOptions::default(),
             blobs: BlobLimits::default(),
+            cache: CacheLimits::default(),
             storage: StorageLimits::default(),
             logs: LogLimits::default(),
             maintenance: MaintenanceOptions::default(),
@@ -102,16 +106,20 @@ impl Store {
         let lock = layout.lock()?;
         let health = Health::new(Arc::clone(&options.clock));
         let vault = Vault::default();
+        let readers = Readers::default();
         let environment = Environment {
             clock: Arc::clone(&options.clock),
+            uptime: Uptime::new(Arc::clone(&options.clock)),
             vault: vault.clone(),
             storage: options.storage,
+            cache: options.cache,
+            readers: readers.clone(),
             search: Arc::default(),
         };
         let db = Database::open(&layout, &options.database, environment, &health)?;
         // The names of what was made here must survive a power cut as the first commit does.
         sync_dir(layout.root())?;
-        let blobs = BlobStore::new(layout.clone(), options.blobs, health.clone());
+        let blobs = BlobStore::new(layout.clone(), options.blobs, health.clone(), readers);
         blobs.recover(&db)?;
         let identity = Identity::open(&layout)?;
         let component_data = ComponentData::open(&layout)?;

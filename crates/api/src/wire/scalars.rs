@@ -202,10 +202,11 @@ text_type! {
 macro_rules! integer_type {
     (
         $(#[doc = $doc:literal])+
-        pub struct $Name:ident($Inner:ty), $min:expr, $max:expr
+        pub struct $Name:ident($Inner:ty), $min:expr, $max:expr $(, $Derived:ident)?
     ) => {
         $(#[doc = $doc])+
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        $( #[derive($Derived)] )?
         #[serde(transparent)]
         pub struct $Name(pub $Inner);
 
@@ -272,7 +273,7 @@ integer_type! {
 }
 integer_type! {
     /// A count, a size or an offset in bytes.
-    pub struct UnsignedInteger(u64), 0, MAX_SAFE_INTEGER
+    pub struct UnsignedInteger(u64), 0, MAX_SAFE_INTEGER, Default
 }
 
 impl TtlSeconds {

@@ -3,7 +3,7 @@
 //! A hash is locked only while its file or its row appears or vanishes. The writer never waits for
 //! one; whoever holds one may wait for the writer.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::{Condvar, Mutex, PoisonError};
 
 use osnova_storage_api::wire::BlobHash;
@@ -22,6 +22,13 @@ pub(crate) struct HashLock<'a> {
 }
 
 impl HashLocks {
+    /// Waits for the locks on several hashes, one after the other in ascending order, so that two who do so
+    /// never wait for each other.
+    pub(crate) fn lock_all(&self, hashes: impl IntoIterator<Item = BlobHash>) -> Vec<HashLock<'_>> {
+        let in_order: BTreeSet<BlobHash> = hashes.into_iter().collect();
+        in_order.into_iter().map(|hash| self.lock(hash)).collect()
+    }
+
     /// Waits for the lock on a hash.
     pub(crate) fn lock(&self, hash: BlobHash) -> HashLock<'_> {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);

@@ -7,16 +7,21 @@
 //! [lock](locks) on the hash throughout; it belongs to the job on its thread, not to the call, which
 //! ends when its client hangs up.
 
+mod collect;
 pub mod format;
 mod locks;
+mod readers;
 mod reading;
 mod temporary;
+
+pub(crate) use collect::GoOn;
+pub(crate) use readers::Readers;
 
 pub use reading::{OpenBlob, Parts};
 
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use osnova_storage_api::ApiError;
 use osnova_storage_api::blobs::{BlobPut, DeleteParams};
@@ -24,7 +29,7 @@ use osnova_storage_api::wire::{BlobHash, Deleted, UnsignedInteger};
 
 use crate::caller::Caller;
 use crate::db::blobs::{self, Holding, Written};
-use crate::db::{Database, Tx, cache};
+use crate::db::{Database, Tx};
 use crate::error::{Result, StoreError};
 use crate::health::{Cause, Health};
 use crate::layout::{Layout, sync_dir};
@@ -50,6 +55,10 @@ pub struct BlobLimits {
     pub component_limit_bytes: Option<u64>,
     /// Puts are refused where less than this is free, so that records and deletes still commit.
     pub disk_reserve_bytes: u64,
+    /// For how long a content that nothing keeps stays, in milliseconds of uptime.
+    pub grace_ms: u64,
+    /// How many bytes a verification reads in a second, where whoever asks for it says nothing else.
+    pub verify_bytes_per_second: u64,
 }
 
 impl Default for BlobLimits {
@@ -58,6 +67,8 @@ impl Default for BlobLimits {
             limit_bytes: 10 << 30,
             component_limit_bytes: Some(2 << 30),
             disk_reserve_bytes: 256 << 20,
+            grace_ms: 60 * 60 * 1000,
+            verify_bytes_per_second: 100 << 20,
         }
     }
 }
@@ -87,12 +98,21 @@ pub struct BlobStore {
     locks: HashLocks,
     limits: BlobLimits,
     health: Health,
+    readers: Readers,
+    /// Held by the one who makes room.
+    making_room: Mutex<()>,
 }
 
 impl BlobStore {
     /// The blob store of a data root that has been [prepared](Layout::prepare).
-    pub fn new(layout: Layout, limits: BlobLimits, health: Health) -> Self {
-        Self { layout, locks: HashLocks::default(), limits, health }
+    pub(crate) fn new(
+        layout: Layout,
+        limits: BlobLimits,
+        health: Health,
+        readers: Readers,
+    ) -> Self {
+        let locks = HashLocks::default();
+        Self { layout, locks, limits, health, readers, making_room: Mutex::default() }
     }
 
     /// The bounds of the store.
@@ -133,6 +153,7 @@ impl BlobStore {
                 "is not the hash of the content",
             )));
         }
+        self.make_room(db, caller, &written)?;
         let created = self.enter(db, keys, caller, temporary, written, &put.holding)?;
         Ok(BlobPut { hash: written.hash, size: UnsignedInteger(written.size), created })
     }
@@ -254,6 +275,8 @@ impl BlobStore {
     ) -> Result<OpenBlob> {
         let params = osnova_storage_api::blobs::HashParams { hash: *hash };
         let stat = db.read(|reader| blobs::stat(reader, caller, &params))?;
+        // From here on the cache leaves it alone.
+        let reading = self.readers.begin(*hash);
         let mut opened = self.open_file(keys, hash);
         if matches!(opened, Err(StoreError::Damaged(_))) {
             // Someone may have deleted it between the look and the opening, or put it again. Under
@@ -265,7 +288,7 @@ impl BlobStore {
                 self.health.note(Cause::BlobDamaged, "a blob file is missing or damaged");
             }
         }
-        Ok(OpenBlob::new(opened?, *hash, stat.content_type))
+        Ok(OpenBlob::new(opened?, *hash, stat.content_type, reading))
     }
 
     fn open_file(&self, keys: &KeySet, hash: &BlobHash) -> Result<AnyBlob<Arc<File>>> {
@@ -328,34 +351,19 @@ impl BlobStore {
         let (by, what) = (caller.clone(), params.clone());
         let removal = db.write(ROW_WEIGHT, move |tx| blobs::remove(tx, &by, &what))?;
         if removal.unlink {
-            self.unlink_and_strike(db, hash);
+            self.unlink_and_strike(db, vec![hash]);
         }
         Ok(removal.answer)
     }
 
-    /// Evicts an entry of the cache, and its content where nothing else keeps it; the entry's bytes, or
-    /// nothing where it was accessed since it was chosen.
-    ///
-    /// # Errors
-    /// Where the database can't be written.
-    pub(crate) fn evict(&self, db: &Database, chosen: &cache::Stored) -> Result<Option<u64>> {
-        let hash = chosen.entry.blob_hash;
-        let _lock = self.locks.lock(hash);
-        let (address, seq) = (chosen.entry.autonomi_address.clone(), chosen.accessed_seq);
-        let evicted = db.write(ROW_WEIGHT, move |tx| cache::evict(tx, &address, seq))?;
-        if let Some((_, true)) = evicted {
-            self.unlink_and_strike(db, hash);
-        }
-        Ok(evicted.map(|(bytes, _)| bytes))
-    }
-
-    /// Removes the file of a content whose row is gone. Under the lock on the hash.
-    fn unlink_and_strike(&self, db: &Database, hash: BlobHash) {
-        if self.unlink(&hash)
-            && let Err(error) = self.strike(db, vec![hash])
+    /// Removes the files of contents whose rows are gone. Under the locks on the hashes.
+    fn unlink_and_strike(&self, db: &Database, mut hashes: Vec<BlobHash>) {
+        hashes.retain(|hash| self.unlink(hash));
+        if !hashes.is_empty()
+            && let Err(error) = self.strike(db, hashes)
         {
-            // The content is gone all the same; the next start strikes it off.
-            tracing::debug!(%error, "a removed file is not struck off");
+            // The contents are gone all the same; the next start strikes them off.
+            tracing::debug!(%error, "removed files are not struck off");
         }
     }
 

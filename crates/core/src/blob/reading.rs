@@ -7,6 +7,7 @@ use osnova_storage_api::ApiError;
 use osnova_storage_api::wire::{BlobHash, Name};
 
 use super::format::{AnyBlob, AnyRange, FormatError, ReadAhead};
+use super::readers::Reading;
 use crate::error::{Result, StoreError};
 
 /// From this length on a range is decrypted on two threads; below, starting them costs more.
@@ -19,6 +20,7 @@ pub struct OpenBlob {
     blob: AnyBlob<Arc<File>>,
     hash: BlobHash,
     content_type: Option<Name>,
+    reading: Arc<Reading>,
 }
 
 impl OpenBlob {
@@ -26,8 +28,9 @@ impl OpenBlob {
         blob: AnyBlob<Arc<File>>,
         hash: BlobHash,
         content_type: Option<Name>,
+        reading: Reading,
     ) -> Self {
-        Self { blob, hash, content_type }
+        Self { blob, hash, content_type, reading: Arc::new(reading) }
     }
 
     /// Its hash.
@@ -51,13 +54,14 @@ impl OpenBlob {
     /// # Errors
     /// `validation_error` where `offset` lies behind the end.
     pub fn parts(&self, offset: u64, length: u64) -> Result<Parts> {
-        match &self.blob {
+        let source = match &self.blob {
             AnyBlob::Format1(blob) if length.min(self.size()) >= READ_AHEAD_BYTES => {
-                ReadAhead::start(blob, offset, length).map(Parts::Ahead)
+                ReadAhead::start(blob, offset, length).map(Source::Ahead)
             }
-            blob => blob.range(offset, length).map(Parts::Inline),
-        }
-        .map_err(to_store_error)
+            blob => blob.range(offset, length).map(Source::Inline),
+        };
+        let source = source.map_err(to_store_error)?;
+        Ok(Parts { source, _reading: Arc::clone(&self.reading) })
     }
 
     /// The same in one piece; the caller has bounded `length`.
@@ -75,7 +79,12 @@ impl OpenBlob {
 }
 
 /// A range of a content, part by part.
-pub enum Parts {
+pub struct Parts {
+    source: Source,
+    _reading: Arc<Reading>,
+}
+
+enum Source {
     /// Decrypted by threads that run ahead.
     Ahead(ReadAhead),
     /// Decrypted when it is asked for.
@@ -88,9 +97,9 @@ impl Parts {
     /// # Errors
     /// [`StoreError::Damaged`] where it does not authenticate; IO errors.
     pub fn next_part(&mut self) -> Result<Option<Vec<u8>>> {
-        match self {
-            Parts::Ahead(ahead) => ahead.next_piece().map_err(to_store_error),
-            Parts::Inline(range) => {
+        match &mut self.source {
+            Source::Ahead(ahead) => ahead.next_piece().map_err(to_store_error),
+            Source::Inline(range) => {
                 let length = usize::try_from(range.remaining().min(PART_BYTES)).unwrap_or(0);
                 let mut part = vec![0; length];
                 let mut filled = 0;

@@ -8,6 +8,7 @@ use osnova_storage_api::cache::{
 };
 use osnova_storage_api::components::Direction;
 use osnova_storage_api::wire::{Deleted, Name, Revision, Role, Timestamp, UnsignedInteger};
+use osnova_storage_api::{ApiError, ErrorCode};
 use rusqlite::{OptionalExtension, Row};
 
 use super::deferred::Touch;
@@ -18,6 +19,24 @@ use super::tx::{ChangeKind, Reader, Tx, check_revision};
 use super::{blobs, columns};
 use crate::caller::Caller;
 use crate::error::{Result, StoreError};
+
+/// The bounds of the cache.
+#[derive(Debug, Clone, Copy)]
+pub struct CacheLimits {
+    /// How many bytes of contents its entries may come to.
+    pub bytes: u64,
+    /// How many entries it may have.
+    pub entries: u64,
+}
+
+impl Default for CacheLimits {
+    fn default() -> Self {
+        Self { bytes: 5 << 30, entries: 1_000_000 }
+    }
+}
+
+/// Entries that are looked at together when room is made.
+const CHOSEN_AT_ONCE: u32 = 100;
 
 const NAMESPACE: &str = "cache";
 /// What the blob is to its entry.
@@ -84,10 +103,12 @@ fn next_place(tx: &Tx<'_>) -> Result<u64> {
     Ok(last + 1)
 }
 
-/// Enters a content, which is an access.
+/// Enters a content, which is an access. Where the cache is over its bounds then, the entries that were not
+/// accessed for longest go, but none whose content is pinned, named elsewhere or being read.
 ///
 /// # Errors
-/// `conflict`: `revision` where `ifRevision` does not match, `foreign_key` where there is no such blob.
+/// `conflict`: `revision` where `ifRevision` does not match, `foreign_key` where there is no such blob;
+/// `quota_exceeded` where it is larger than the cache may be.
 pub fn put(tx: &Tx<'_>, caller: &Caller, params: &PutParams) -> Result<CacheEntry> {
     let input = &params.entry;
     let address = &input.autonomi_address;
@@ -97,6 +118,12 @@ pub fn put(tx: &Tx<'_>, caller: &Caller, params: &PutParams) -> Result<CacheEntr
     let named = BTreeMap::from([(role, input.blob_hash)]);
     blobs::set_references(tx, caller, NAMESPACE, address.as_str(), &named)?;
     let size = blobs::size(tx.reader(), &input.blob_hash)?;
+    let limits = tx.cache_limits();
+    if size > limits.bytes || limits.entries == 0 {
+        let message =
+            format!("the cache may hold {} bytes in {} entries", limits.bytes, limits.entries);
+        return Err(ApiError::new(ErrorCode::QuotaExceeded, message).into());
+    }
     let place = next_place(tx)?;
     let revision = tx.record_change(NAMESPACE, &[address.as_str()], ChangeKind::Put)?;
     tx.connection()
@@ -123,9 +150,35 @@ pub fn put(tx: &Tx<'_>, caller: &Caller, params: &PutParams) -> Result<CacheEntr
         ))?;
     let gone = known.map_or_else(Change::default, |known| Change::of(-1, known.entry.size.0, 0));
     totals::add(tx, NAMESPACE, "", gone.and(Change::of(1, size, 0)))?;
+    keep_within(tx, limits, place)?;
     find(tx.reader(), address)?
         .map(|stored| stored.entry)
         .ok_or_else(|| StoreError::Internal("a stored entry is not there".to_owned()))
+}
+
+/// Forgets the entries that were not accessed for longest until the cache is within its bounds. Their
+/// contents may be collected at once. Never the entry at `last`.
+fn keep_within(tx: &Tx<'_>, limits: &CacheLimits, last: u64) -> Result<()> {
+    let is_over = || {
+        let (entries, bytes) = size(tx.reader())?;
+        Ok::<_, StoreError>(entries > limits.entries || bytes > limits.bytes)
+    };
+    let mut after = 0;
+    while is_over()? {
+        let chosen = evictable(tx.reader(), after, CHOSEN_AT_ONCE)?;
+        let Some(end) = chosen.last().map(|chosen| chosen.accessed_seq) else { break };
+        after = end;
+        for found in chosen {
+            if found.accessed_seq == last || !is_over()? {
+                return Ok(());
+            }
+            if !tx.is_being_read(&found.entry.blob_hash) {
+                forget(tx, &found.entry)?;
+                blobs::candidates::expire(tx, &found.entry.blob_hash)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Writes pending accesses in the order in which they were made; entries removed meanwhile are passed
@@ -238,11 +291,16 @@ pub(crate) fn evictable(reader: Reader<'_>, after: u64, limit: u32) -> Result<Ve
 
 /// Evicts an entry, unless it was accessed since it was chosen; and its content, unless anything else
 /// keeps it. Under the lock on the hash. The bytes of the entry, and whether its file is rubbish.
-pub(crate) fn evict(tx: &Tx<'_>, chosen: &Name, seq: u64) -> Result<Option<(u64, bool)>> {
+pub(crate) fn evict(
+    tx: &Tx<'_>,
+    chosen: &Name,
+    seq: u64,
+    grace_ms: u64,
+) -> Result<Option<(u64, bool)>> {
     let Some(found) = find(tx.reader(), chosen)?.filter(|found| found.accessed_seq == seq) else {
         return Ok(None);
     };
     forget(tx, &found.entry)?;
-    let unlink = blobs::drop_unkept(tx, &found.entry.blob_hash)?;
+    let unlink = blobs::drop_unkept(tx, &found.entry.blob_hash, grace_ms)?;
     Ok(Some((found.entry.size.0, unlink)))
 }

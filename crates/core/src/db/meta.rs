@@ -1,5 +1,5 @@
 //! What the database says of its data root: the root's random id, the check value of its key, up to where
-//! the change feed was pruned, and whether the search indices are whole.
+//! the change feed was pruned, for how long it has been up, and whether the search indices are whole.
 
 use rusqlite::{Connection, OptionalExtension};
 
@@ -39,6 +39,16 @@ pub(crate) fn feed_pruned(connection: &Connection) -> Result<u64> {
 /// Notes the last position that was pruned from the change feed.
 pub(crate) fn set_feed_pruned(connection: &Connection, position: u64) -> Result<()> {
     put(connection, "feed_pruned", &position.to_be_bytes())
+}
+
+/// For how long the root had been up when that was last noted, in milliseconds.
+pub(crate) fn uptime_ms(connection: &Connection) -> Result<u64> {
+    Ok(get(connection, "uptime_ms")?.map_or(0, u64::from_be_bytes))
+}
+
+/// Notes for how long the root has been up.
+pub(crate) fn note_uptime(tx: &Tx<'_>) -> Result<()> {
+    put(tx.connection(), "uptime_ms", &tx.uptime_ms().to_be_bytes())
 }
 
 /// Whether the search indices may lack records, so that they must be built anew.

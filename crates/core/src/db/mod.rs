@@ -143,6 +143,7 @@ impl Database {
         let root_id = meta::root_id(&transaction)?;
         let first_seq =
             feed::begin_range(&transaction, environment.clock.now()).map_err(refused)?;
+        environment.uptime.add_before(meta::uptime_ms(&transaction)?);
         // A root without records has nothing to be indexed.
         let stale = meta::search_is_stale(&transaction).map_err(refused)?;
         if stale && search::index::has_nothing(&transaction).map_err(refused)? {
@@ -290,6 +291,11 @@ impl Database {
     pub(crate) fn flush_deferred(&self) -> Result<()> {
         // What is deferred stands at the head of the group of this write.
         self.write(0, |_| Ok(()))
+    }
+
+    /// For how long the root has been up over all its starts, in milliseconds.
+    pub(crate) fn uptime_ms(&self) -> u64 {
+        self.environment.uptime.now_ms()
     }
 
     /// How the search indices are.

@@ -8,14 +8,16 @@ use std::sync::Arc;
 
 use osnova_storage_api::ApiError;
 pub(crate) use osnova_storage_api::events::ChangeKind;
-use osnova_storage_api::wire::Revision;
+use osnova_storage_api::wire::{BlobHash, Revision};
 use rusqlite::Connection;
 
+use super::cache::CacheLimits;
 use super::feed::Change;
 use super::recorder::Recorder;
 use super::search::{Notes, SearchState, Searched};
 use super::storage::StorageLimits;
-use crate::clock::Clock;
+use crate::blob::Readers;
+use crate::clock::{Clock, Uptime};
 use crate::error::{Result, StoreError};
 use crate::vault::Vault;
 use crate::vault::keys::KeySet;
@@ -24,10 +26,16 @@ use crate::vault::keys::KeySet;
 pub(crate) struct Environment {
     /// Tells the time.
     pub(crate) clock: Arc<dyn Clock>,
+    /// For how long the root has been up.
+    pub(crate) uptime: Uptime,
     /// The keys, while they are loaded.
     pub(crate) vault: Vault,
     /// The bounds of `storage`.
     pub(crate) storage: StorageLimits,
+    /// The bounds of the cache.
+    pub(crate) cache: CacheLimits,
+    /// The contents that are being read.
+    pub(crate) readers: Readers,
     /// How the search indices are.
     pub(crate) search: Arc<SearchState>,
 }
@@ -67,6 +75,11 @@ impl<'a> Tx<'a> {
         self.environment.clock.monotonic_ms()
     }
 
+    /// For how long the root has been up over all its starts, in milliseconds.
+    pub(crate) fn uptime_ms(&self) -> u64 {
+        self.environment.uptime.now_ms()
+    }
+
     /// The keys, for as long as the operation holds them.
     ///
     /// # Errors
@@ -78,6 +91,16 @@ impl<'a> Tx<'a> {
     /// The bounds of `storage`.
     pub(crate) fn storage_limits(&self) -> &StorageLimits {
         &self.environment.storage
+    }
+
+    /// The bounds of the cache.
+    pub(crate) fn cache_limits(&self) -> &CacheLimits {
+        &self.environment.cache
+    }
+
+    /// Whether a content is being read just now.
+    pub(crate) fn is_being_read(&self, hash: &BlobHash) -> bool {
+        self.environment.readers.has(hash)
     }
 
     /// Notes that what a record says has changed: the writer brings its index up to it before COMMIT.

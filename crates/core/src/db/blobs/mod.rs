@@ -5,10 +5,11 @@
 //! under the lock on the hash, which the [blob store](crate::blob) holds around them; record
 //! operations only add and drop references.
 
+pub(crate) mod candidates;
 mod list;
 mod removal;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use osnova_storage_api::blobs::{
     BlobStat, BlobUsage, BlobsPresent, GrantParams, HasParams, HashParams,
@@ -191,6 +192,54 @@ pub(crate) fn is_stored(reader: Reader<'_>, hash: &BlobHash) -> Result<bool> {
     Ok(visible_content(reader, &Caller::Owner, hash)?.is_some())
 }
 
+/// Whether there is room for a content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// There is.
+    Enough,
+    /// The store would pass its limit.
+    StoreFull,
+    /// The component would pass its own.
+    ComponentFull,
+}
+
+/// Whether there is room for a content, as [`insert`] sees it.
+///
+/// # Errors
+/// Where the database can't be read.
+pub(crate) fn room(
+    reader: Reader<'_>,
+    caller: &Caller,
+    written: &Written,
+    limits: &BlobLimits,
+) -> Result<Room> {
+    let content_id = visible_content(reader, &Caller::Owner, &written.hash)?;
+    let held = content_id.map_or(Ok(false), |id| is_held(reader, id, caller))?;
+    room_unless_there(reader, caller, written, limits, content_id.is_some(), held)
+}
+
+fn room_unless_there(
+    reader: Reader<'_>,
+    caller: &Caller,
+    written: &Written,
+    limits: &BlobLimits,
+    is_there: bool,
+    is_held: bool,
+) -> Result<Room> {
+    if is_there && (caller.is_owner() || is_held) {
+        return Ok(Room::Enough);
+    }
+    let stored = stored_bytes(reader)?.saturating_add(written.stored_size);
+    if stored > limits.limit_bytes {
+        return Ok(Room::StoreFull);
+    }
+    if caller.is_owner() {
+        return Ok(Room::Enough);
+    }
+    let held = totals::get(reader, "held", caller.holder())?.bytes.saturating_add(written.size);
+    Ok(if held > limits.of(caller) { Room::ComponentFull } else { Room::Enough })
+}
+
 /// Enters a content whose file lies at its place, unless it is there already, and makes the caller a
 /// holder of it. True where the caller did not hold it before.
 ///
@@ -210,16 +259,13 @@ pub(crate) fn insert(
         .query_row([written.hash.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     let held = match known {
-        Some((content_id, _)) => is_held(tx, content_id, caller)?,
+        Some((content_id, _)) => is_held(tx.reader(), content_id, caller)?,
         None => false,
     };
-    if known.is_none() || (!caller.is_owner() && !held) {
-        let stored = stored_bytes(tx.reader())?.saturating_add(written.stored_size);
-        let holds =
-            totals::get(tx.reader(), "held", caller.holder())?.bytes.saturating_add(written.size);
-        if stored > limits.limit_bytes || (!caller.is_owner() && holds > limits.of(caller)) {
-            return Err(over_limit(caller, limits));
-        }
+    if room_unless_there(tx.reader(), caller, written, limits, known.is_some(), held)?
+        != Room::Enough
+    {
+        return Err(over_limit(caller, limits));
     }
     let (content_id, stored_size) = match known {
         Some(known) => known,
@@ -277,8 +323,8 @@ pub(crate) fn set_stored(tx: &Tx<'_>, written: &Written) -> Result<()> {
 }
 
 /// Whether the caller holds a content.
-fn is_held(tx: &Tx<'_>, content_id: i64, caller: &Caller) -> Result<bool> {
-    let held = tx
+fn is_held(reader: Reader<'_>, content_id: i64, caller: &Caller) -> Result<bool> {
+    let held = reader
         .connection()
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM blob_holders WHERE content_id = ?1 AND holder = ?2)",
@@ -310,11 +356,12 @@ fn hold(
     tx.connection()
         .prepare_cached(
             "INSERT INTO blob_holders (content_id, holder, hash, name, content_type, metadata_json,
-               pinned, created_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+               pinned, created_at, unnamed_puts)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, NOT ?7)
              ON CONFLICT (content_id, holder) DO UPDATE SET name = excluded.name,
                content_type = excluded.content_type, metadata_json = excluded.metadata_json,
-               pinned = excluded.pinned",
+               pinned = excluded.pinned,
+               unnamed_puts = iif(excluded.pinned, 0, unnamed_puts + 1)",
         )?
         .execute((
             content_id,
@@ -326,6 +373,9 @@ fn hold(
             holding.pinned,
             tx.now(),
         ))?;
+    if !holding.pinned {
+        candidates::note(tx, content_id)?;
+    }
     Ok(())
 }
 
@@ -368,14 +418,21 @@ fn hold_as_seen(
 /// # Errors
 /// `not_found`.
 pub fn unpin(tx: &Tx<'_>, caller: &Caller, params: &HashParams) -> Result<BlobStat> {
-    set_pinned(tx, caller, &params.hash, false)?;
+    if set_pinned(tx, caller, &params.hash, false)? > 0
+        && let Some(content_id) = visible_content(tx.reader(), caller, &params.hash)?
+    {
+        candidates::note(tx, content_id)?;
+    }
     stat(tx.reader(), caller, params)
 }
 
 fn set_pinned(tx: &Tx<'_>, caller: &Caller, hash: &BlobHash, pinned: bool) -> Result<usize> {
     let changed = tx
         .connection()
-        .prepare_cached("UPDATE blob_holders SET pinned = ?3 WHERE holder = ?1 AND hash = ?2")?
+        .prepare_cached(
+            "UPDATE blob_holders SET pinned = ?3, unnamed_puts = NOT ?3
+             WHERE holder = ?1 AND hash = ?2",
+        )?
         .execute((caller.holder(), hash.as_bytes(), pinned))?;
     Ok(changed)
 }
@@ -390,7 +447,7 @@ pub fn grant(tx: &Tx<'_>, caller: &Caller, params: &GrantParams) -> Result<BlobS
     let content_id = visible_content(tx.reader(), caller, &params.hash)?.ok_or_else(not_found)?;
     let component = Caller::Component { id: params.component_id.clone(), scopes: Scopes::All };
     let pinned = params.pin.unwrap_or(true);
-    if is_held(tx, content_id, &component)? {
+    if is_held(tx.reader(), content_id, &component)? {
         // What the component said of it itself stays; a grant takes nothing away.
         if pinned {
             set_pinned(tx, &component, &params.hash, true)?;
@@ -421,9 +478,15 @@ pub(crate) fn set_references(
     key: &str,
     named: &BTreeMap<Role, BlobHash>,
 ) -> Result<()> {
-    tx.connection()
-        .prepare_cached("DELETE FROM blob_references WHERE namespace = ?1 AND record_key = ?2")?
-        .execute((namespace, key))?;
+    let mut released: BTreeSet<i64> = tx
+        .connection()
+        .prepare_cached(
+            "DELETE FROM blob_references WHERE namespace = ?1 AND record_key = ?2
+             RETURNING content_id",
+        )?
+        .query_map((namespace, key), |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    let before = released.clone();
     for (role, hash) in named {
         let content_id = visible_content(tx.reader(), caller, hash)?
             .ok_or_else(|| StoreError::foreign_key("the record names a blob that is not there"))?;
@@ -433,6 +496,18 @@ pub(crate) fn set_references(
                  VALUES (?1, ?2, ?3, ?4)",
             )?
             .execute((namespace, key, role.as_str(), content_id))?;
+        released.remove(&content_id);
+        if !before.contains(&content_id) {
+            tx.connection()
+                .prepare_cached(
+                    "UPDATE blob_holders SET unnamed_puts = unnamed_puts - 1
+                     WHERE content_id = ?1 AND holder = ?2 AND unnamed_puts > 0",
+                )?
+                .execute((content_id, caller.holder()))?;
+        }
+    }
+    for content_id in released {
+        candidates::note(tx, content_id)?;
     }
     Ok(())
 }

@@ -6,12 +6,23 @@ use osnova_storage_api::wire::{BlobHash, Deleted};
 use osnova_storage_api::{ApiError, ConflictReason};
 use rusqlite::OptionalExtension;
 
-use super::{not_found, visible_content};
+use super::{candidates, not_found, visible_content};
 use crate::caller::Caller;
 use crate::db::columns;
 use crate::db::totals::{self, Change};
 use crate::db::tx::{Reader, Tx};
 use crate::error::{Result, StoreError};
+
+/// Whether anything keeps `contents`: someone has pinned it, or a record names it.
+macro_rules! is_kept {
+    () => {
+        "(EXISTS (SELECT 1 FROM blob_holders AS holders
+                  WHERE holders.content_id = contents.content_id AND holders.pinned)
+          OR EXISTS (SELECT 1 FROM blob_references AS named
+                     WHERE named.content_id = contents.content_id))"
+    };
+}
+pub(super) use is_kept;
 
 /// What is left to do after [`remove`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,59 +67,80 @@ pub(crate) fn remove(tx: &Tx<'_>, caller: &Caller, params: &DeleteParams) -> Res
     if dropped == 0 && whose.is_some() {
         return Ok(nothing);
     }
-    let unlink = remove_unless_kept(tx, content_id, &params.hash, size, stored_size)?;
+    let unlink = remove_unless_held(tx, content_id, &params.hash, size, stored_size)?;
+    if !unlink {
+        candidates::note(tx, content_id)?;
+    }
     Ok(Removal { answer: Deleted { deleted: true }, unlink })
 }
 
 /// Removes the row of a content that nobody holds and no record names; true where its file is rubbish then.
-fn remove_unless_kept(
+fn remove_unless_held(
     tx: &Tx<'_>,
     content_id: i64,
     hash: &BlobHash,
     size: u64,
     stored_size: u64,
 ) -> Result<bool> {
-    let kept: bool = tx
+    let held: bool = tx
         .connection()
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM blob_holders WHERE content_id = ?1)
                  OR EXISTS (SELECT 1 FROM blob_references WHERE content_id = ?1)",
         )?
         .query_row([content_id], |row| row.get(0))?;
-    if !kept {
-        tx.connection()
-            .prepare_cached("INSERT OR IGNORE INTO blob_unlinks (hash) VALUES (?1)")?
-            .execute([hash.as_bytes()])?;
-        tx.connection()
-            .prepare_cached("DELETE FROM blob_contents WHERE content_id = ?1")?
-            .execute([content_id])?;
-        totals::add(tx, "contents", "", Change::of(-1, size, stored_size))?;
+    if !held {
+        remove_row(tx, content_id, hash, size, stored_size)?;
     }
-    Ok(!kept)
+    Ok(!held)
 }
 
-/// Removes a content that nobody has pinned and no record names, and what is held of it; true where its
-/// file is rubbish then. Under the lock on the hash.
-pub(crate) fn drop_unkept(tx: &Tx<'_>, hash: &BlobHash) -> Result<bool> {
+/// Removes the row of a content that nobody holds any more: its file is rubbish then.
+pub(super) fn remove_row(
+    tx: &Tx<'_>,
+    content_id: i64,
+    hash: &BlobHash,
+    size: u64,
+    stored_size: u64,
+) -> Result<()> {
+    candidates::strike(tx, content_id)?;
+    tx.connection()
+        .prepare_cached("INSERT OR IGNORE INTO blob_unlinks (hash) VALUES (?1)")?
+        .execute([hash.as_bytes()])?;
+    tx.connection()
+        .prepare_cached("DELETE FROM blob_contents WHERE content_id = ?1")?
+        .execute([content_id])?;
+    totals::add(tx, "contents", "", Change::of(-1, size, stored_size))?;
+    Ok(())
+}
+
+/// Removes a content that nobody has pinned and no record names, and what is held of it, unless it was put
+/// within the grace and has not been named since; true where its file is rubbish then. Under the lock on
+/// the hash.
+pub(crate) fn drop_unkept(tx: &Tx<'_>, hash: &BlobHash, grace_ms: u64) -> Result<bool> {
     let found: Option<(i64, u64, u64)> = tx
         .connection()
-        .prepare_cached(
+        .prepare_cached(concat!(
             "SELECT content_id, size, stored_size FROM blob_contents AS contents
-             WHERE hash = ?1
-               AND NOT EXISTS (SELECT 1 FROM blob_holders AS holders
-                               WHERE holders.content_id = contents.content_id AND holders.pinned)
-               AND NOT EXISTS (SELECT 1 FROM blob_references AS named
-                               WHERE named.content_id = contents.content_id)",
-        )?
-        .query_row([hash.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+             WHERE hash = ?1 AND NOT ",
+            is_kept!(),
+            " AND NOT EXISTS (
+                SELECT 1 FROM blob_holders AS holders JOIN blob_candidates USING (content_id)
+                WHERE holders.content_id = contents.content_id AND holders.unnamed_puts > 0
+                  AND blob_candidates.since_ms + ?2 > ?3)"
+        ))?
+        .query_row((hash.as_bytes(), grace_ms, tx.uptime_ms()), |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
         .optional()?;
     let Some((content_id, size, stored_size)) = found else { return Ok(false) };
     drop_holders(tx, content_id, None, size, stored_size)?;
-    remove_unless_kept(tx, content_id, hash, size, stored_size)
+    remove_row(tx, content_id, hash, size, stored_size)?;
+    Ok(true)
 }
 
 /// Drops what is held of a content, by all or by one; says how many held it.
-fn drop_holders(
+pub(super) fn drop_holders(
     tx: &Tx<'_>,
     content_id: i64,
     whose: Option<&str>,

@@ -46,6 +46,11 @@ pub const MIGRATIONS: &[Migration] = &[
         description: "All records of components, search, jobs",
         sql: include_str!("0006_records.sql"),
     },
+    Migration {
+        version: 7,
+        description: "What keeps contents, uploads",
+        sql: include_str!("0007_blob_life.sql"),
+    },
 ];
 
 /// The version that this program brings a database to.

@@ -3,205 +3,14 @@
 //! These methods carry content as base64 in JSON, for small blobs and for clients that can do nothing
 //! else; `PUT /blobs` and `GET /blobs/{hash}` stream it over plain HTTP on the same listeners.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+mod care;
+mod contents;
 
-use crate::components::Direction;
-use crate::method::{Access, Example, Visibility, methods, no_request_id};
-use crate::wire::{
-    Base64Data, BlobHash, ComponentId, Cursor, JsonText, Limit, Name, Timestamp, UnsignedInteger,
-    wire_enum, wire_object,
-};
+pub use care::*;
+pub use contents::*;
 
-wire_enum! {
-    /// What a list of blobs is ordered by.
-    pub enum BlobOrder {
-        /// When the caller put it.
-        CreatedAt = "createdAt",
-        /// Its hash.
-        Hash = "hash",
-    }
-}
-
-/// What `blobs.put` and `PUT /blobs` answer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct BlobPut {
-    /// The content's address.
-    pub hash: BlobHash,
-    /// Its size in bytes.
-    pub size: UnsignedInteger,
-    /// Whether the caller did not hold it before.
-    pub created: bool,
-}
-
-/// A part of a content, or the whole.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct BlobData {
-    /// The bytes asked for.
-    pub data: Base64Data,
-    /// The size of the whole content in bytes.
-    pub size: UnsignedInteger,
-    /// What the caller said it is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub content_type: Option<Name>,
-}
-
-/// What is known of a content without reading it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct BlobStat {
-    /// Its address.
-    pub hash: BlobHash,
-    /// Its size in bytes.
-    pub size: UnsignedInteger,
-    /// What the caller said it is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub content_type: Option<Name>,
-    /// What the caller called it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<Name>,
-    /// What else the caller said of it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub metadata: Option<JsonText>,
-    /// Whether the caller pinned it (for the owner: anyone did): it stays until it is deleted.
-    pub pinned: bool,
-    /// When the caller put it; for the owner, when it was first put.
-    pub created_at: Timestamp,
-    /// How many records name it, as far as the caller may see them.
-    pub references: UnsignedInteger,
-    /// Its size on disk in bytes; for the owner only.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stored_size: Option<UnsignedInteger>,
-    /// How it is stored: `none` or `zstd`; for the owner only.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub codec: Option<String>,
-}
-
-/// Which of the contents asked for the caller can see.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct BlobsPresent {
-    /// One answer for each hash, in the order they were given.
-    pub present: Vec<bool>,
-}
-
-/// A page of blobs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct BlobPage {
-    /// The blobs of this page.
-    pub items: Vec<BlobStat>,
-    /// Where the next page begins; absent on the last.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next_cursor: Option<Cursor>,
-}
-
-/// How much is stored.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct BlobUsage {
-    /// How many contents the caller holds; for the owner, all there are.
-    pub count: UnsignedInteger,
-    /// Their size in bytes.
-    pub bytes: UnsignedInteger,
-    /// Their size on disk in bytes; for the owner only.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stored_bytes: Option<UnsignedInteger>,
-    /// How many bytes the caller may hold; for the owner, how many the whole store may take on disk.
-    pub limit_bytes: UnsignedInteger,
-}
-
-wire_object! {
-    /// What `blobs.put` takes.
-    pub struct PutParams {
-        /// The content.
-        pub data: Base64Data,
-        /// What it is, as a media type.
-        pub content_type: Option<Name>,
-        /// What to call it.
-        pub name: Option<Name>,
-        /// What else to say of it.
-        pub metadata: Option<JsonText>,
-        /// Refuse the content unless this is its hash.
-        pub expected_hash: Option<BlobHash>,
-        /// Keep it until it is deleted (true where left out); with false a record must name it soon.
-        pub pin: Option<bool>,
-    }
-}
-wire_object! {
-    /// What `blobs.get` takes.
-    pub struct GetParams {
-        /// The content to read.
-        pub hash: BlobHash,
-        /// The first byte to read; 0 where left out.
-        pub offset: Option<UnsignedInteger>,
-        /// At most this many bytes; to the end where left out.
-        pub length: Option<UnsignedInteger>,
-    }
-}
-wire_object! {
-    /// What names one content.
-    pub struct HashParams {
-        /// The content.
-        pub hash: BlobHash,
-    }
-}
-wire_object! {
-    /// What `blobs.delete` takes.
-    pub struct DeleteParams {
-        /// The content.
-        pub hash: BlobHash,
-        /// For the owner: drop only what this component holds of it. A component may name itself.
-        pub component_id: Option<ComponentId>,
-    }
-}
-wire_object! {
-    /// What `blobs.grant` takes.
-    pub struct GrantParams {
-        /// The content.
-        pub hash: BlobHash,
-        /// Who shall see it.
-        pub component_id: ComponentId,
-        /// Whether it stays until that component deletes it (true where left out).
-        pub pin: Option<bool>,
-    }
-}
-wire_object! {
-    /// What `blobs.has` takes.
-    pub struct HasParams {
-        /// The contents asked for, at most 1000.
-        pub hashes: Vec<BlobHash>,
-    }
-}
-wire_object! {
-    /// What `blobs.list` takes.
-    pub struct ListParams {
-        /// Only those that the caller (for the owner: anyone) pinned, or did not.
-        pub pinned: Option<bool>,
-        /// What to order by; createdAt where left out. Ties are ordered by hash.
-        pub order_by: Option<BlobOrder>,
-        /// Which way; desc where left out, but asc by hash.
-        pub direction: Option<Direction>,
-        /// At most this many items; 100 where left out.
-        pub limit: Option<Limit>,
-        /// Where to go on: the `nextCursor` of the page before.
-        pub cursor: Option<Cursor>,
-    }
-}
-wire_object! {
-    /// What `blobs.usage` takes: nothing.
-    pub struct UsageParams {}
-}
-no_request_id!(
-    PutParams,
-    GetParams,
-    HashParams,
-    DeleteParams,
-    GrantParams,
-    HasParams,
-    ListParams,
-    UsageParams
-);
+use crate::jobs::Job;
+use crate::method::{Access, Example, Visibility, methods};
 
 methods! {
     "Content of any size, addressed by its SHA-256, encrypted on disk.";
@@ -209,8 +18,8 @@ methods! {
     /// Stores a content.
     ///
     /// The same content is stored once, whoever puts it. It stays until it is deleted; with `pin: false`
-    /// a record must name it soon (within an hour of uptime), or it may be collected, which this
-    /// version does not do yet. Putting it again replaces its name, type, metadata and pin.
+    /// a record must name it within the grace (an hour of uptime), or it is collected. Putting it again
+    /// renews the grace, and replaces its name, type, metadata and pin.
     /// Content over a few megabytes travels better over `PUT /blobs`.
     Put = "blobs.put" {
         params: PutParams,
@@ -368,6 +177,84 @@ methods! {
             name: "the whole store",
             params: r#"{}"#,
             result: r#"{"count":1,"bytes":14,"storedBytes":238,"limitBytes":10737418240}"#,
+        }],
+    }
+
+    /// Removes contents that nothing keeps: a job.
+    ///
+    /// Those that nobody has pinned and no record names, once that has been so for the grace
+    /// (`blobs.grace_ms`, an hour of uptime where not configured). The daemon does so by itself when nobody
+    /// writes, and before it refuses a put for want of room. `result` is `{contents, bytes, storedBytes}`.
+    /// Where one runs already, that one is answered.
+    Collect = "blobs.collect" {
+        params: CareParams,
+        result: Job,
+        access: Access::Admin,
+        visibility: Visibility::Owner,
+        idempotent: true,
+        errors: [DiskFull, IoError],
+        examples: [Example {
+            name: "it begins",
+            params: r#"{}"#,
+            result: r#"{"jobId":"collect-2","kind":"collect","state":"running","done":0,"unit":"contents","createdAt":1764028800}"#,
+        }],
+    }
+
+    /// Gives files that lie in `blobs/` and are in no list their place in it: a job.
+    ///
+    /// Such files are there after a crash, after an older database was put back, or because someone dropped
+    /// them in. Each is read whole: one that is what its name says is the owner's from then on, pinned; one
+    /// that is not is put aside, into `blobs/.quarantine`. Nothing is lost. The daemon does so by itself when
+    /// its slow look through the folder finds any. `result` is `{files, adopted, bytes, quarantined,
+    /// removed}`.
+    Adopt = "blobs.adopt" {
+        params: CareParams,
+        result: Job,
+        access: Access::Admin,
+        visibility: Visibility::Owner,
+        idempotent: true,
+        errors: [Locked, DiskFull, IoError],
+        examples: [Example {
+            name: "it begins",
+            params: r#"{}"#,
+            result: r#"{"jobId":"adopt-2","kind":"adopt","state":"running","done":0,"unit":"files","createdAt":1764028800}"#,
+        }],
+    }
+
+    /// Reads one content, or all, and says which are not as they were put: a job.
+    ///
+    /// Every byte is authenticated and hashed. The file of a damaged one is put aside, into
+    /// `blobs/.quarantine`, and its content is an `integrity_error` until the same content is put again,
+    /// which heals it. `result` is `{contents, bytes, damaged, problems: [{hash, problem, quarantined}]}`.
+    Verify = "blobs.verify" {
+        params: VerifyParams,
+        result: Job,
+        access: Access::Admin,
+        visibility: Visibility::Owner,
+        idempotent: true,
+        errors: [NotFound, Locked, DiskFull, IoError],
+        examples: [Example {
+            name: "all of them, at ten megabytes a second",
+            params: r#"{"bytesPerSecond":10000000}"#,
+            result: r#"{"jobId":"verify-2","kind":"verify","state":"running","done":0,"unit":"bytes","createdAt":1764028800}"#,
+        }],
+    }
+
+    /// Writes files of format 0, such as were dropped in and adopted, anew as format 1: a job.
+    ///
+    /// They can be read before, each whole, and from then on in ranges. `result` is `{contents, bytes,
+    /// damaged}`.
+    Upgrade = "blobs.upgrade" {
+        params: CareParams,
+        result: Job,
+        access: Access::Admin,
+        visibility: Visibility::Owner,
+        idempotent: true,
+        errors: [Locked, DiskFull, IoError],
+        examples: [Example {
+            name: "it begins",
+            params: r#"{}"#,
+            result: r#"{"jobId":"upgrade-2","kind":"upgrade","state":"running","done":0,"unit":"contents","createdAt":1764028800}"#,
         }],
     }
 }

@@ -1,0 +1,146 @@
+//! Collecting: contents that nothing has kept for the grace go, in slices, beside everything else.
+//!
+//! Who is due the [candidates](crate::db::blobs::candidates) say; they are asked again under the locks, in
+//! the transaction that removes the rows, so a content that was put or named meanwhile stays.
+
+use osnova_storage_api::blobs::CollectResult;
+use osnova_storage_api::wire::BlobHash;
+
+use super::{BlobStore, ROW_WEIGHT};
+use crate::caller::Caller;
+use crate::db::blobs::candidates::{self, Due};
+use crate::db::blobs::{self, Room, Written};
+use crate::db::{Database, cache};
+use crate::error::Result;
+
+/// Contents of a slice: their locks are held over two commits, while puts of the same contents wait.
+const SLICE: usize = 64;
+/// Entries of the cache that are looked at together.
+const CHOSEN_AT_ONCE: u32 = 100;
+
+/// What stops long work between two steps, and is told how much was done since the last time.
+pub(crate) type GoOn<'a> = &'a dyn Fn(u64) -> Result<()>;
+
+impl BlobStore {
+    /// The uptime at which what was noted until then is due; `None` while the root is younger than that.
+    fn due_until(&self, db: &Database) -> Option<u64> {
+        db.uptime_ms().checked_sub(self.limits.grace_ms)
+    }
+
+    /// How many candidates are due; some of them may be kept after all.
+    ///
+    /// # Errors
+    /// Where the database can't be read.
+    pub(crate) fn count_due(&self, db: &Database) -> Result<u64> {
+        match self.due_until(db) {
+            Some(until) => db.read(|reader| candidates::count_due(reader, until)),
+            None => db.read(|reader| candidates::count_due(reader, 0)),
+        }
+    }
+
+    /// Removes the contents that are due, until `enough` says so or there are no more.
+    ///
+    /// # Errors
+    /// Those of `go_on` and `enough`, and of the database; what was removed before stays so.
+    pub(crate) fn collect(
+        &self,
+        db: &Database,
+        go_on: GoOn<'_>,
+        enough: &dyn Fn() -> Result<bool>,
+    ) -> Result<CollectResult> {
+        let until = self.due_until(db).unwrap_or(0);
+        let mut result = CollectResult::default();
+        let mut after: Option<Due> = None;
+        while !enough()? {
+            let chosen = db.read(|reader| candidates::due(reader, until, after, SLICE))?;
+            let Some(last) = chosen.last() else { break };
+            after = Some(*last);
+            let looked_at = chosen.len() as u64;
+            let _locks = self.locks.lock_all(chosen.iter().map(|due| due.hash));
+            let removed =
+                db.write(SLICE * ROW_WEIGHT, move |tx| candidates::remove_due(tx, &chosen))?;
+            for content in &removed {
+                result.contents.0 += 1;
+                result.bytes.0 += content.size;
+                result.stored_bytes.0 += content.stored_size;
+            }
+            self.unlink_and_strike(db, removed.into_iter().map(|content| content.hash).collect());
+            go_on(looked_at)?;
+        }
+        Ok(result)
+    }
+
+    /// Makes room for a content: collects what is due and then evicts the cache, as far as is needed.
+    ///
+    /// # Errors
+    /// `quota_exceeded` where there is still no room for it.
+    pub(super) fn make_room(
+        &self,
+        db: &Database,
+        caller: &Caller,
+        written: &Written,
+    ) -> Result<()> {
+        let room = || db.read(|reader| blobs::room(reader, caller, written, &self.limits));
+        if room()? == Room::Enough {
+            return Ok(());
+        }
+        // One at a time: others would remove what the first has made enough room by.
+        let _making = self.making_room.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        self.collect(db, &|_| Ok(()), &|| Ok(room()? == Room::Enough))?;
+        if room()? == Room::StoreFull {
+            self.evict_cache(db, &|| Ok(room()? != Room::StoreFull))?;
+        }
+        match room()? {
+            Room::Enough => Ok(()),
+            Room::StoreFull | Room::ComponentFull => Err(blobs::over_limit(caller, &self.limits)),
+        }
+    }
+
+    /// Evicts entries of the cache in the order of their last access, with the contents that nothing else
+    /// keeps, until `enough` says so or there are none left that may go. How many entries, and their bytes.
+    ///
+    /// # Errors
+    /// Those of `enough` and of the database; what was evicted before stays so.
+    pub(crate) fn evict_cache(
+        &self,
+        db: &Database,
+        enough: &dyn Fn() -> Result<bool>,
+    ) -> Result<(u64, u64)> {
+        // The order is decided by accesses that may still wait to be written.
+        db.flush_deferred()?;
+        let (mut entries, mut bytes) = (0, 0);
+        let mut after = 0;
+        while !enough()? {
+            let chosen = db.read(|reader| cache::evictable(reader, after, CHOSEN_AT_ONCE))?;
+            let Some(last) = chosen.last() else { break };
+            after = last.accessed_seq;
+            for entry in chosen {
+                if enough()? {
+                    break;
+                }
+                if let Some(evicted) = self.evict(db, &entry)? {
+                    entries += 1;
+                    bytes += evicted;
+                }
+            }
+        }
+        Ok((entries, bytes))
+    }
+
+    /// Evicts an entry of the cache, and its content where nothing else keeps it; the entry's bytes, or
+    /// nothing where it was accessed since it was chosen, or its content is being read.
+    fn evict(&self, db: &Database, chosen: &cache::Stored) -> Result<Option<u64>> {
+        let hash: BlobHash = chosen.entry.blob_hash;
+        if self.readers.has(&hash) {
+            return Ok(None);
+        }
+        let _lock = self.locks.lock(hash);
+        let (address, seq) = (chosen.entry.autonomi_address.clone(), chosen.accessed_seq);
+        let grace = self.limits.grace_ms;
+        let evicted = db.write(ROW_WEIGHT, move |tx| cache::evict(tx, &address, seq, grace))?;
+        if let Some((_, true)) = evicted {
+            self.unlink_and_strike(db, vec![hash]);
+        }
+        Ok(evicted.map(|(bytes, _)| bytes))
+    }
+}
