@@ -27,6 +27,10 @@ pub enum Cause {
     BlobsIo,
     /// A blob file is missing or damaged.
     BlobDamaged,
+    /// Files were put aside; nothing is wrong but what is told by itself.
+    Quarantine,
+    /// Files without a row were given one; nothing is wrong.
+    Adopted,
     /// A sealed value of a component does not open.
     ValueDamaged,
     /// The wall clock jumped: what has expired is not deleted until it can be trusted again.
@@ -50,7 +54,12 @@ impl Cause {
             | Cause::ClockJumped
             | Cause::SearchStale
             | Cause::WalOverLimit => "database",
-            Cause::BlobsFull | Cause::BlobsIo | Cause::BlobDamaged | Cause::Recovered => "blobs",
+            Cause::BlobsFull
+            | Cause::BlobsIo
+            | Cause::BlobDamaged
+            | Cause::Quarantine
+            | Cause::Adopted
+            | Cause::Recovered => "blobs",
             Cause::LogsIo => "logs",
             Cause::Sockets => "sockets",
         }
@@ -59,7 +68,7 @@ impl Cause {
     /// How bad it is.
     pub fn level(self) -> Level {
         match self {
-            Cause::Recovered => Level::Ok,
+            Cause::Recovered | Cause::Quarantine | Cause::Adopted => Level::Ok,
             Cause::DatabaseDamaged => Level::Error,
             _ => Level::Degraded,
         }

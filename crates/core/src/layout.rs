@@ -6,6 +6,7 @@
 //!   osnova.db[-wal|-shm] opened by SQLite alone
 //!   blobs/<sha256>.enc   one file a content
 //!   blobs/.tmp/          contents being written
+//!   blobs/.quarantine/   files that are not what their names say
 //!   identity/<user>/     keys.cocoon, the one before, and whose they are
 //!   components/<id>/     v<major>.<minor>/{config.json,data/}: the components' own to write
 //!   logs/components/     <id>.log, and rotated <id>.log.<n>.zst
@@ -52,6 +53,11 @@ impl Layout {
     /// The folder of contents being written.
     pub fn blobs_tmp(&self) -> PathBuf {
         self.root.join("blobs").join(".tmp")
+    }
+
+    /// The folder of files that are not what their names say.
+    pub fn quarantine(&self) -> PathBuf {
+        self.root.join("blobs").join(".quarantine")
     }
 
     /// The file of a content.

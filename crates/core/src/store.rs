@@ -4,8 +4,12 @@
 //! Record operations are plain functions over a transaction ([`crate::db`]); whoever serves calls
 //! hands them to [`Database::submit`] or [`Database::read`].
 
+mod care;
 mod evict;
+mod keeper;
 mod uses;
+
+pub use keeper::CareOptions;
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -51,6 +55,8 @@ pub struct StoreOptions {
     pub logs: LogLimits,
     /// When the database is vacuumed without being asked.
     pub maintenance: MaintenanceOptions,
+    /// When the contents are looked after without being asked.
+    pub care: CareOptions,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }
@@ -66,6 +72,7 @@ impl StoreOptions {
             storage: StorageLimits::default(),
             logs: LogLimits::default(),
             maintenance: MaintenanceOptions::default(),
+            care: CareOptions::default(),
             clock: Arc::new(SystemClock),
         }
     }
@@ -73,11 +80,13 @@ impl StoreOptions {
 
 /// An open data root. Closed by [`close`](Self::close) or when dropped.
 pub struct Store {
-    /// Ended first: it begins jobs, which write.
+    /// Ended first: they begin jobs, which write.
     maintenance: Maintenance,
+    keeper: keeper::Keeper,
+    care: care::Care,
     jobs: Arc<Jobs>,
     db: Arc<Database>,
-    blobs: BlobStore,
+    blobs: Arc<BlobStore>,
     identity: Identity,
     component_data: ComponentData,
     logs: Logs,
@@ -121,6 +130,7 @@ impl Store {
         sync_dir(layout.root())?;
         let blobs = BlobStore::new(layout.clone(), options.blobs, health.clone(), readers);
         blobs.recover(&db)?;
+        let blobs = Arc::new(blobs);
         let identity = Identity::open(&layout)?;
         let component_data = ComponentData::open(&layout)?;
         let interval = options.database.queue.flush_interval;
@@ -131,8 +141,17 @@ impl Store {
         let jobs = Jobs::open(Arc::clone(&db), Arc::clone(&options.clock), health.clone())?;
         let jobs = Arc::new(jobs);
         let maintenance = Maintenance::start(&db, &jobs, health.clone(), options.maintenance)?;
+        let care = care::Care {
+            blobs: Arc::clone(&blobs),
+            db: Arc::clone(&db),
+            jobs: Arc::clone(&jobs),
+            vault: vault.clone(),
+        };
+        let keeper = keeper::Keeper::start(care.clone(), options.care)?;
         Ok(Self {
             maintenance,
+            keeper,
+            care,
             jobs,
             db,
             blobs,
@@ -299,14 +318,24 @@ impl Store {
         crate::db::note_read_error(&self.health, error);
     }
 
-    /// Cancels the jobs that run, finishes the writes that wait, flushes what was deferred, empties the WAL. Later writes are
-    /// `unavailable`.
+    /// Cancels the jobs that run, finishes the writes that wait, flushes what was deferred, empties the
+    /// WAL. Later writes are `unavailable`.
     pub fn close(&self) {
         self.maintenance.close();
+        self.keeper.stop();
         self.jobs.close();
+        if let Err(error) = self.care.remember_uptime() {
+            tracing::debug!(%error, "the uptime is not noted: graces run longer");
+        }
         self.logs.close();
         self.db.close();
         self.vault.lock();
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 

@@ -243,7 +243,6 @@ impl Config {
         let defaults = Limits::default();
         let queue = QueueLimits::default();
         let database = DatabaseOptions::default();
-        let blobs = BlobLimits::default();
         let mut store = StoreOptions::new(root);
         store.database = DatabaseOptions {
             queue: QueueLimits {
@@ -259,16 +258,9 @@ impl Config {
             limit_bytes: file.database.limit_bytes.filter(|bytes| *bytes > 0),
             wal_limit_bytes: file.database.wal_limit_bytes.unwrap_or(database.wal_limit_bytes),
         };
-        store.blobs = BlobLimits {
-            limit_bytes: file.blobs.limit_bytes.unwrap_or(blobs.limit_bytes),
-            component_limit_bytes: file
-                .blobs
-                .component_limit_bytes
-                .map_or(blobs.component_limit_bytes, |bytes| {
-                    Some(bytes).filter(|bytes| *bytes > 0)
-                }),
-            disk_reserve_bytes: file.blobs.disk_reserve_bytes.unwrap_or(blobs.disk_reserve_bytes),
-        };
+        store.blobs = file.blobs.limits();
+        store.care = file.blobs.care();
+        store.cache = file.cache.limits();
         store.storage = StorageLimits {
             component_limit_bytes: file
                 .storage

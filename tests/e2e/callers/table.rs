@@ -663,6 +663,10 @@ fn blobs() -> Vec<Row> {
             Shows(|_| json!({ "count": 1, "bytes": CONTENT_OF_A.len() })),
             Shows(|_| json!({ "count": 0, "bytes": 0 })),
         ),
+        owner("blobs.collect", "admin", nothing),
+        owner("blobs.adopt", "admin", nothing),
+        owner("blobs.verify", "admin", nothing),
+        owner("blobs.upgrade", "admin", nothing),
     ]
 }
 

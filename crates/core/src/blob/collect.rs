@@ -57,6 +57,8 @@ impl BlobStore {
             after = Some(*last);
             let looked_at = chosen.len() as u64;
             let _locks = self.locks.lock_all(chosen.iter().map(|due| due.hash));
+            let chosen: Vec<_> =
+                chosen.into_iter().map(|due| (due, self.file_tag(&due.hash))).collect();
             let removed =
                 db.write(SLICE * ROW_WEIGHT, move |tx| candidates::remove_due(tx, &chosen))?;
             for content in &removed {
@@ -137,7 +139,9 @@ impl BlobStore {
         let _lock = self.locks.lock(hash);
         let (address, seq) = (chosen.entry.autonomi_address.clone(), chosen.accessed_seq);
         let grace = self.limits.grace_ms;
-        let evicted = db.write(ROW_WEIGHT, move |tx| cache::evict(tx, &address, seq, grace))?;
+        let tag = self.file_tag(&hash);
+        let evicted =
+            db.write(ROW_WEIGHT, move |tx| cache::evict(tx, &address, seq, grace, tag))?;
         if let Some((_, true)) = evicted {
             self.unlink_and_strike(db, vec![hash]);
         }

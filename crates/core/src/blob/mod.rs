@@ -7,15 +7,21 @@
 //! [lock](locks) on the hash throughout; it belongs to the job on its thread, not to the call, which
 //! ends when its client hangs up.
 
+mod adopt;
 mod collect;
+mod damaged;
 pub mod format;
 mod locks;
 mod readers;
 mod reading;
 mod temporary;
+mod upgrade;
+mod verify;
+mod whole;
 
 pub(crate) use collect::GoOn;
 pub(crate) use readers::Readers;
+pub(crate) use whole::FileTag;
 
 pub use reading::{OpenBlob, Parts};
 
@@ -34,7 +40,9 @@ use crate::error::{Result, StoreError};
 use crate::health::{Cause, Health};
 use crate::layout::{Layout, sync_dir};
 use crate::vault::keys::KeySet;
-use format::{AnyBlob, FormatError, SealError, seal_stream};
+use adopt::name_of;
+use damaged::Damaged;
+use format::{AnyBlob, SealError, Sealed, seal_stream};
 use locks::HashLocks;
 use temporary::Temporary;
 
@@ -98,6 +106,7 @@ pub struct BlobStore {
     locks: HashLocks,
     limits: BlobLimits,
     health: Health,
+    damaged: Damaged,
     readers: Readers,
     /// Held by the one who makes room.
     making_room: Mutex<()>,
@@ -111,8 +120,10 @@ impl BlobStore {
         health: Health,
         readers: Readers,
     ) -> Self {
+        let damaged = Damaged::new(health.clone());
         let locks = HashLocks::default();
-        Self { layout, locks, limits, health, readers, making_room: Mutex::default() }
+        let making_room = Mutex::default();
+        Self { layout, locks, limits, health, damaged, readers, making_room }
     }
 
     /// The bounds of the store.
@@ -141,12 +152,7 @@ impl BlobStore {
         let most = self.limits.of(caller);
         let sealed = seal_stream(&mut source, temporary.file(), keys, most)
             .map_err(|error| self.seal_error(error, caller))?;
-        let written = Written {
-            hash: BlobHash::new(sealed.sha256),
-            size: sealed.size,
-            stored_size: sealed.stored_size,
-            codec: 0,
-        };
+        let written = written(&sealed);
         if put.expected_hash.is_some_and(|expected| expected != written.hash) {
             return Err(StoreError::Refused(ApiError::field(
                 "expectedHash",
@@ -187,6 +193,7 @@ impl BlobStore {
                 // It was removed or damaged meanwhile: the file counts after all.
                 temporary.sync().map_err(|error| self.noted_file_error(error))?;
             }
+            self.keep_what_lies_there(keys, &hash)?;
             temporary.rename(&path).map_err(|error| self.noted_file_error(error))?;
         }
         let operation = {
@@ -208,7 +215,7 @@ impl BlobStore {
         };
         let outcome = enter_row();
         if outcome.is_ok() && lost {
-            self.health.clear(Cause::BlobDamaged);
+            self.damaged.healed(&hash);
         }
         if let Err(error) = &outcome
             && !stored
@@ -220,6 +227,15 @@ impl BlobStore {
             self.unlink(&hash);
         }
         outcome
+    }
+
+    /// Puts aside a file that is about to be replaced, unless it is the content that replaces it, or known to
+    /// be rubbish anyway. Under the lock on the hash.
+    fn keep_what_lies_there(&self, keys: &KeySet, hash: &BlobHash) -> Result<()> {
+        if self.layout.blob(hash).exists() && self.open_raw(keys, hash)?.is_err() {
+            self.quarantine(hash)?;
+        }
+        Ok(())
     }
 
     /// Notes in the health what the failure of a put's own files says of the disk.
@@ -285,23 +301,15 @@ impl BlobStore {
             db.read(|reader| blobs::stat(reader, caller, &params))?;
             opened = self.open_file(keys, hash);
             if matches!(opened, Err(StoreError::Damaged(_))) {
-                self.health.note(Cause::BlobDamaged, "a blob file is missing or damaged");
+                self.damaged.note(*hash);
             }
         }
         Ok(OpenBlob::new(opened?, *hash, stat.content_type, reading))
     }
 
     fn open_file(&self, keys: &KeySet, hash: &BlobHash) -> Result<AnyBlob<Arc<File>>> {
-        let path = self.layout.blob(hash);
-        let file = File::open(&path).map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => {
-                StoreError::Damaged(format!("the file {} is missing", path.display()))
-            }
-            _ => StoreError::io("open", &path, source),
-        })?;
-        AnyBlob::open(Arc::new(file), hash.as_bytes(), &[keys]).map_err(|error| match error {
-            FormatError::Io(source) => StoreError::io("read", &path, source),
-            other => StoreError::Damaged(format!("{}: {other}", path.display())),
+        self.open_raw(keys, hash)?.map_err(|fault| {
+            StoreError::Damaged(format!("{}: {fault}", self.layout.blob(hash).display()))
         })
     }
 
@@ -330,10 +338,7 @@ impl BlobStore {
             fs::read_dir(&folder).map_err(|source| StoreError::io("list", &folder, source))?;
         for entry in entries {
             let entry = entry.map_err(|source| StoreError::io("list", &folder, source))?;
-            let name = entry.file_name();
-            found.extend(
-                name.to_str().and_then(|name| name.strip_suffix(".enc")?.parse::<BlobHash>().ok()),
-            );
+            found.extend(name_of(&entry.file_name()));
             if found.len() == KEY_SAMPLES {
                 break;
             }
@@ -349,8 +354,10 @@ impl BlobStore {
         let hash = params.hash;
         let _lock = self.locks.lock(hash);
         let (by, what) = (caller.clone(), params.clone());
-        let removal = db.write(ROW_WEIGHT, move |tx| blobs::remove(tx, &by, &what))?;
+        let tag = self.file_tag(&hash);
+        let removal = db.write(ROW_WEIGHT, move |tx| blobs::remove(tx, &by, &what, tag))?;
         if removal.unlink {
+            self.damaged.healed(&hash);
             self.unlink_and_strike(db, vec![hash]);
         }
         Ok(removal.answer)
@@ -394,11 +401,23 @@ impl BlobStore {
     pub fn recover(&self, db: &Database) -> Result<()> {
         let temporaries = temporary::remove_all(&self.layout.blobs_tmp())?;
         let rubbish = db.read(blobs::unlinks)?;
-        let gone: Vec<BlobHash> = rubbish.into_iter().filter(|hash| self.unlink(hash)).collect();
-        let unlinked = gone.len();
-        if unlinked > 0 {
+        let mut gone = Vec::new();
+        let mut unlinked = 0;
+        for (hash, tag) in rubbish {
+            // Another file may lie there than the one that was removed, where an older database was put
+            // back: it has no row, and is found as such.
+            let lies_there = self.file_tag(&hash);
+            if lies_there.is_none() || lies_there != tag {
+                gone.push(hash);
+            } else if self.unlink(&hash) {
+                unlinked += 1;
+                gone.push(hash);
+            }
+        }
+        if !gone.is_empty() {
             self.strike(db, gone)?;
         }
+        self.look_into_quarantine(db)?;
         if temporaries + unlinked > 0 {
             self.health.note(
                 Cause::Recovered,
@@ -408,6 +427,16 @@ impl BlobStore {
             );
         }
         Ok(())
+    }
+}
+
+/// What was sealed, as it is entered.
+fn written(sealed: &Sealed) -> Written {
+    Written {
+        hash: BlobHash::new(sealed.sha256),
+        size: sealed.size,
+        stored_size: sealed.stored_size,
+        codec: 0,
     }
 }
 

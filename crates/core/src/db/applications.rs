@@ -107,7 +107,13 @@ pub fn put(tx: &Tx<'_>, caller: &Caller, params: &PutParams) -> Result<Applicati
         named.insert(icon, hash);
     }
     let revision = tx.record_change(NAMESPACE, &[id.as_str()], ChangeKind::Put)?;
-    tx.note_search(Searched::Applications, id.as_str());
+    let texts = [
+        Some(input.name.as_str()),
+        input.description.as_ref().map(|text| text.as_str()),
+        input.author.as_ref().map(Name::as_str),
+        Some(input.manifest.get()),
+    ];
+    tx.note_search_of(Searched::Applications, id.as_str(), texts)?;
     tx.connection()
         .prepare_cached(
             "INSERT INTO applications (application_id, name, version, description, author,

@@ -17,6 +17,7 @@ use super::page::Query;
 use super::totals::{self, Change};
 use super::tx::{ChangeKind, Reader, Tx, check_revision};
 use super::{blobs, columns};
+use crate::blob::FileTag;
 use crate::caller::Caller;
 use crate::error::{Result, StoreError};
 
@@ -296,11 +297,12 @@ pub(crate) fn evict(
     chosen: &Name,
     seq: u64,
     grace_ms: u64,
+    tag: Option<FileTag>,
 ) -> Result<Option<(u64, bool)>> {
     let Some(found) = find(tx.reader(), chosen)?.filter(|found| found.accessed_seq == seq) else {
         return Ok(None);
     };
     forget(tx, &found.entry)?;
-    let unlink = blobs::drop_unkept(tx, &found.entry.blob_hash, grace_ms)?;
+    let unlink = blobs::drop_unkept(tx, &found.entry.blob_hash, grace_ms, tag)?;
     Ok(Some((found.entry.size.0, unlink)))
 }

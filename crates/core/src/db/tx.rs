@@ -14,7 +14,7 @@ use rusqlite::Connection;
 use super::cache::CacheLimits;
 use super::feed::Change;
 use super::recorder::Recorder;
-use super::search::{Notes, SearchState, Searched};
+use super::search::{self, Notes, SearchState, Searched};
 use super::storage::StorageLimits;
 use crate::blob::Readers;
 use crate::clock::{Clock, Uptime};
@@ -106,6 +106,23 @@ impl<'a> Tx<'a> {
     /// Notes that what a record says has changed: the writer brings its index up to it before COMMIT.
     pub(crate) fn note_search(&self, what: Searched, key: &str) {
         self.search_notes.add(what, key);
+    }
+
+    /// The same of a record that is about to say these texts, in the order of its index; it is not noted
+    /// where it says them already: to write its row of the index again costs more than the record itself.
+    ///
+    /// # Errors
+    /// Where the record can't be read.
+    pub(crate) fn note_search_of(
+        &self,
+        what: Searched,
+        key: &str,
+        texts: [Option<&str>; 4],
+    ) -> Result<()> {
+        if !search::index::is_of(self.connection, what, key, texts)? {
+            self.note_search(what, key);
+        }
+        Ok(())
     }
 
     /// What this transaction sees, itself included.

@@ -4,8 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use osnova_storage_core::blob::BlobLimits;
+use osnova_storage_core::db::cache::CacheLimits;
 use osnova_storage_core::logs::LogLimits;
 use osnova_storage_core::maintenance::MaintenanceOptions;
+use osnova_storage_core::store::CareOptions;
 use serde::Deserialize;
 
 use super::{ConfigError, Endpoint};
@@ -22,6 +25,7 @@ pub(super) struct File {
     pub(super) access: AccessSection,
     pub(super) database: DatabaseSection,
     pub(super) blobs: BlobsSection,
+    pub(super) cache: CacheSection,
     pub(super) storage: StorageSection,
     pub(super) logs: LogsSection,
     pub(super) maintenance: MaintenanceSection,
@@ -56,6 +60,51 @@ pub(super) struct BlobsSection {
     pub(super) limit_bytes: Option<u64>,
     pub(super) component_limit_bytes: Option<u64>,
     pub(super) disk_reserve_bytes: Option<u64>,
+    pub(super) grace_ms: Option<u64>,
+    pub(super) care_interval_ms: Option<u64>,
+    pub(super) verify_bytes_per_second: Option<u64>,
+}
+
+impl BlobsSection {
+    /// What was asked for, over the defaults. 0 takes a component's limit off.
+    pub(super) fn limits(&self) -> BlobLimits {
+        let default = BlobLimits::default();
+        BlobLimits {
+            limit_bytes: self.limit_bytes.unwrap_or(default.limit_bytes),
+            component_limit_bytes: self
+                .component_limit_bytes
+                .map_or(default.component_limit_bytes, |bytes| Some(bytes).filter(|it| *it > 0)),
+            disk_reserve_bytes: self.disk_reserve_bytes.unwrap_or(default.disk_reserve_bytes),
+            grace_ms: self.grace_ms.unwrap_or(default.grace_ms),
+            verify_bytes_per_second: self
+                .verify_bytes_per_second
+                .unwrap_or(default.verify_bytes_per_second),
+        }
+    }
+
+    /// When the contents are looked after; 0: never without being asked.
+    pub(super) fn care(&self) -> CareOptions {
+        let default = CareOptions::default();
+        let millis = |ms: u64| Some(Duration::from_millis(ms)).filter(|time| !time.is_zero());
+        CareOptions { interval: self.care_interval_ms.map_or(default.interval, millis) }
+    }
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct CacheSection {
+    pub(super) limit_bytes: Option<u64>,
+    pub(super) limit_entries: Option<u64>,
+}
+
+impl CacheSection {
+    pub(super) fn limits(&self) -> CacheLimits {
+        let default = CacheLimits::default();
+        CacheLimits {
+            bytes: self.limit_bytes.unwrap_or(default.bytes),
+            entries: self.limit_entries.unwrap_or(default.entries),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -1,8 +1,8 @@
 //! `blobs`: content as base64 in JSON. The streams are in [`crate::http`].
 
 use osnova_storage_api::blobs::{
-    BlobData, BlobPut, Delete, Get, GetParams, Grant, Has, List, Pin, Put, PutParams, Stat, Unpin,
-    Usage,
+    Adopt, BlobData, BlobPut, Collect, Delete, Get, GetParams, Grant, Has, List, Pin, Put,
+    PutParams, Stat, Unpin, Upgrade, Usage, Verify,
 };
 use osnova_storage_api::wire::{Base64Data, UnsignedInteger};
 use osnova_storage_api::{ApiError, ErrorCode};
@@ -29,6 +29,10 @@ pub(super) fn register(registry: &mut Registry) {
     registry.blocking::<Delete>(|app, caller, params| {
         app.store.blobs().delete(app.store.db(), caller, params)
     });
+    registry.blocking::<Collect>(|app, caller, params| app.store.collect_blobs(caller, params));
+    registry.blocking::<Adopt>(|app, caller, params| app.store.adopt_blobs(caller, params));
+    registry.blocking::<Verify>(|app, caller, params| app.store.verify_blobs(caller, params));
+    registry.blocking::<Upgrade>(|app, caller, params| app.store.upgrade_blobs(caller, params));
     registry.blocking::<Usage>(|app, caller, _| {
         let limits = app.store.blobs().limits();
         app.store.db().read(|reader| blobs::usage(reader, caller, limits))

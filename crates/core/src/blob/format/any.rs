@@ -54,6 +54,15 @@ impl<F: ReadAt> AnyBlob<F> {
         }
     }
 
+    /// The length of the file.
+    #[must_use]
+    pub fn stored_len(&self) -> u64 {
+        match self {
+            Self::Format0(blob) => blob.stored_len(),
+            Self::Format1(blob) => blob.stored_len(),
+        }
+    }
+
     /// A reader of `len` bytes from `offset` on, fewer where the content ends before.
     ///
     /// # Errors

@@ -84,6 +84,12 @@ impl<F: ReadAt> Format0Reader<F> {
         self.0.len
     }
 
+    /// The length of the file.
+    #[must_use]
+    pub fn stored_len(&self) -> u64 {
+        self.0.len + OVERHEAD
+    }
+
     /// A reader of `len` bytes from `offset` on, fewer where the content ends before.
     ///
     /// # Errors

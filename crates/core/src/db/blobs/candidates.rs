@@ -9,7 +9,8 @@
 use osnova_storage_api::wire::BlobHash;
 use rusqlite::OptionalExtension;
 
-use super::removal::{self, is_kept};
+use super::removal::{self, Removed, is_kept};
+use crate::blob::FileTag;
 use crate::db::columns;
 use crate::db::tx::{Reader, Tx};
 use crate::error::Result;
@@ -20,14 +21,6 @@ pub(crate) struct Due {
     pub(crate) hash: BlobHash,
     since_ms: u64,
     content_id: i64,
-}
-
-/// What a removed content took.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Removed {
-    pub(crate) hash: BlobHash,
-    pub(crate) size: u64,
-    pub(crate) stored_size: u64,
 }
 
 /// Notes that a content may have nothing to keep it; its grace begins now.
@@ -110,13 +103,13 @@ pub(crate) fn count_due(reader: Reader<'_>, until_ms: u64) -> Result<u64> {
 }
 
 /// Removes those of the candidates that nothing keeps and that were not noted anew since they were chosen;
-/// strikes off the others. Under the locks on the hashes.
+/// strikes off the others. Beside each stands which file is its. Under the locks on the hashes.
 ///
 /// # Errors
 /// Where the rows can't be written.
-pub(crate) fn remove_due(tx: &Tx<'_>, chosen: &[Due]) -> Result<Vec<Removed>> {
+pub(crate) fn remove_due(tx: &Tx<'_>, chosen: &[(Due, Option<FileTag>)]) -> Result<Vec<Removed>> {
     let mut removed = Vec::new();
-    for due in chosen {
+    for (due, tag) in chosen {
         let found: Option<(bool, u64, u64)> = tx
             .connection()
             .prepare_cached(concat!(
@@ -133,8 +126,9 @@ pub(crate) fn remove_due(tx: &Tx<'_>, chosen: &[Due]) -> Result<Vec<Removed>> {
         match found {
             Some((false, size, stored_size)) => {
                 removal::drop_holders(tx, due.content_id, None, size, stored_size)?;
-                removal::remove_row(tx, due.content_id, &due.hash, size, stored_size)?;
-                removed.push(Removed { hash: due.hash, size, stored_size });
+                let content = Removed { hash: due.hash, size, stored_size };
+                removal::remove_row(tx, due.content_id, &content, *tag)?;
+                removed.push(content);
             }
             Some((true, ..)) => strike(tx, due.content_id)?,
             None => {}

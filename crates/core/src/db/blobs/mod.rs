@@ -6,6 +6,7 @@
 //! operations only add and drop references.
 
 pub(crate) mod candidates;
+mod files;
 mod list;
 mod removal;
 
@@ -18,8 +19,12 @@ use osnova_storage_api::wire::{BlobHash, JsonText, Name, Role, Timestamp, Unsign
 use osnova_storage_api::{ApiError, ErrorCode};
 use rusqlite::{OptionalExtension, Row};
 
+pub(crate) use files::{
+    adopt, bytes, contents_after, count_of_format_0, is_rubbish, of_format_0, strike_unlinks,
+    unlinks, without_row,
+};
 pub use list::list;
-pub(crate) use removal::{drop_unkept, remove, strike_unlinks, unlinks};
+pub(crate) use removal::{drop_unkept, remove};
 
 use super::columns;
 use super::totals::{self, Change};
@@ -71,6 +76,9 @@ macro_rules! select_as_holder {
     };
 }
 use select_as_holder;
+
+/// The format in which files are written.
+const FORMAT: u8 = 1;
 
 fn stat_from_row(row: &Row<'_>) -> rusqlite::Result<BlobStat> {
     Ok(BlobStat {
@@ -269,35 +277,37 @@ pub(crate) fn insert(
     }
     let (content_id, stored_size) = match known {
         Some(known) => known,
-        None => {
-            totals::add(tx, "contents", "", Change::of(1, written.size, written.stored_size))?;
-            tx.connection()
-                .prepare_cached("DELETE FROM blob_unlinks WHERE hash = ?1")?
-                .execute([written.hash.as_bytes()])?;
-            let content_id = tx
-                .connection()
-                .prepare_cached(
-                    "INSERT INTO blob_contents (hash, size, stored_size, codec, created_at)
-                     VALUES (?1, ?2, ?3, ?4, ?5) RETURNING content_id",
-                )?
-                .query_row(
-                    (
-                        written.hash.as_bytes(),
-                        written.size,
-                        written.stored_size,
-                        written.codec,
-                        tx.now(),
-                    ),
-                    |row| row.get(0),
-                )?;
-            (content_id, written.stored_size)
-        }
+        None => (enter_content(tx, written, FORMAT)?, written.stored_size),
     };
     hold(tx, caller, content_id, &written.hash, holding)?;
     if !held {
         totals::add(tx, "held", caller.holder(), Change::of(1, written.size, stored_size))?;
     }
     Ok(!held)
+}
+
+/// Enters a content that is not there; its number.
+fn enter_content(tx: &Tx<'_>, written: &Written, format: u8) -> Result<i64> {
+    totals::add(tx, "contents", "", Change::of(1, written.size, written.stored_size))?;
+    strike_unlinks(tx, &[written.hash])?;
+    let content_id = tx
+        .connection()
+        .prepare_cached(
+            "INSERT INTO blob_contents (hash, size, stored_size, codec, created_at, format)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6) RETURNING content_id",
+        )?
+        .query_row(
+            (
+                written.hash.as_bytes(),
+                written.size,
+                written.stored_size,
+                written.codec,
+                tx.now(),
+                format,
+            ),
+            |row| row.get(0),
+        )?;
+    Ok(content_id)
 }
 
 /// Notes that the file of a content was written anew.
@@ -310,8 +320,10 @@ pub(crate) fn set_stored(tx: &Tx<'_>, written: &Written) -> Result<()> {
         .prepare_cached("SELECT stored_size FROM blob_contents WHERE hash = ?1")?
         .query_row([written.hash.as_bytes()], |row| row.get(0))?;
     tx.connection()
-        .prepare_cached("UPDATE blob_contents SET stored_size = ?2, codec = ?3 WHERE hash = ?1")?
-        .execute((written.hash.as_bytes(), written.stored_size, written.codec))?;
+        .prepare_cached(
+            "UPDATE blob_contents SET stored_size = ?2, codec = ?3, format = ?4 WHERE hash = ?1",
+        )?
+        .execute((written.hash.as_bytes(), written.stored_size, written.codec, FORMAT))?;
     tx.connection()
         .prepare_cached(
             "UPDATE totals SET stored_bytes = stored_bytes - ?2 + ?3

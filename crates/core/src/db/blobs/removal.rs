@@ -6,11 +6,11 @@ use osnova_storage_api::wire::{BlobHash, Deleted};
 use osnova_storage_api::{ApiError, ConflictReason};
 use rusqlite::OptionalExtension;
 
-use super::{candidates, not_found, visible_content};
+use super::{candidates, files, not_found, visible_content};
+use crate::blob::FileTag;
 use crate::caller::Caller;
-use crate::db::columns;
 use crate::db::totals::{self, Change};
-use crate::db::tx::{Reader, Tx};
+use crate::db::tx::Tx;
 use crate::error::{Result, StoreError};
 
 /// Whether anything keeps `contents`: someone has pinned it, or a record names it.
@@ -39,7 +39,12 @@ pub(crate) struct Removal {
 /// # Errors
 /// `conflict`, reason `referenced`, while a record that the caller may see names it; another's record
 /// keeps the content, and nothing is said of it. `not_found` where a component names another.
-pub(crate) fn remove(tx: &Tx<'_>, caller: &Caller, params: &DeleteParams) -> Result<Removal> {
+pub(crate) fn remove(
+    tx: &Tx<'_>,
+    caller: &Caller,
+    params: &DeleteParams,
+    tag: Option<FileTag>,
+) -> Result<Removal> {
     let whose = match (caller, &params.component_id) {
         (Caller::Owner, None) => None,
         (Caller::Owner, Some(id)) => Some(id.as_str()),
@@ -67,57 +72,61 @@ pub(crate) fn remove(tx: &Tx<'_>, caller: &Caller, params: &DeleteParams) -> Res
     if dropped == 0 && whose.is_some() {
         return Ok(nothing);
     }
-    let unlink = remove_unless_held(tx, content_id, &params.hash, size, stored_size)?;
-    if !unlink {
+    let content = Removed { hash: params.hash, size, stored_size };
+    let unlink = !is_held(tx, content_id)?;
+    if unlink {
+        remove_row(tx, content_id, &content, tag)?;
+    } else {
         candidates::note(tx, content_id)?;
     }
     Ok(Removal { answer: Deleted { deleted: true }, unlink })
 }
 
-/// Removes the row of a content that nobody holds and no record names; true where its file is rubbish then.
-fn remove_unless_held(
-    tx: &Tx<'_>,
-    content_id: i64,
-    hash: &BlobHash,
-    size: u64,
-    stored_size: u64,
-) -> Result<bool> {
-    let held: bool = tx
+/// What a removed content took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Removed {
+    pub(crate) hash: BlobHash,
+    pub(crate) size: u64,
+    pub(crate) stored_size: u64,
+}
+
+/// Whether anyone holds a content, pinned or not, or a record names it.
+fn is_held(tx: &Tx<'_>, content_id: i64) -> Result<bool> {
+    let held = tx
         .connection()
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM blob_holders WHERE content_id = ?1)
                  OR EXISTS (SELECT 1 FROM blob_references WHERE content_id = ?1)",
         )?
         .query_row([content_id], |row| row.get(0))?;
-    if !held {
-        remove_row(tx, content_id, hash, size, stored_size)?;
-    }
-    Ok(!held)
+    Ok(held)
 }
 
-/// Removes the row of a content that nobody holds any more: its file is rubbish then.
+/// Removes the row of a content that nobody holds any more: its file, which the tag tells, is rubbish then.
 pub(super) fn remove_row(
     tx: &Tx<'_>,
     content_id: i64,
-    hash: &BlobHash,
-    size: u64,
-    stored_size: u64,
+    content: &Removed,
+    tag: Option<FileTag>,
 ) -> Result<()> {
     candidates::strike(tx, content_id)?;
-    tx.connection()
-        .prepare_cached("INSERT OR IGNORE INTO blob_unlinks (hash) VALUES (?1)")?
-        .execute([hash.as_bytes()])?;
+    files::note_rubbish(tx, &content.hash, tag)?;
     tx.connection()
         .prepare_cached("DELETE FROM blob_contents WHERE content_id = ?1")?
         .execute([content_id])?;
-    totals::add(tx, "contents", "", Change::of(-1, size, stored_size))?;
+    totals::add(tx, "contents", "", Change::of(-1, content.size, content.stored_size))?;
     Ok(())
 }
 
 /// Removes a content that nobody has pinned and no record names, and what is held of it, unless it was put
 /// within the grace and has not been named since; true where its file is rubbish then. Under the lock on
 /// the hash.
-pub(crate) fn drop_unkept(tx: &Tx<'_>, hash: &BlobHash, grace_ms: u64) -> Result<bool> {
+pub(crate) fn drop_unkept(
+    tx: &Tx<'_>,
+    hash: &BlobHash,
+    grace_ms: u64,
+    tag: Option<FileTag>,
+) -> Result<bool> {
     let found: Option<(i64, u64, u64)> = tx
         .connection()
         .prepare_cached(concat!(
@@ -135,7 +144,7 @@ pub(crate) fn drop_unkept(tx: &Tx<'_>, hash: &BlobHash, grace_ms: u64) -> Result
         .optional()?;
     let Some((content_id, size, stored_size)) = found else { return Ok(false) };
     drop_holders(tx, content_id, None, size, stored_size)?;
-    remove_row(tx, content_id, hash, size, stored_size)?;
+    remove_row(tx, content_id, &Removed { hash: *hash, size, stored_size }, tag)?;
     Ok(true)
 }
 
@@ -175,24 +184,4 @@ fn naming_records(tx: &Tx<'_>, caller: &Caller, content_id: i64) -> Result<Vec<S
         Ok(format!("{namespace}/{key}"))
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
-}
-
-/// The files that are known to be rubbish: no content has their hash.
-pub(crate) fn unlinks(reader: Reader<'_>) -> Result<Vec<BlobHash>> {
-    let mut statement = reader.connection().prepare_cached(
-        "SELECT hash FROM blob_unlinks
-         WHERE hash NOT IN (SELECT hash FROM blob_contents) LIMIT 10000",
-    )?;
-    let rows = statement.query_map([], |row| columns::hash(row, 0))?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
-}
-
-/// Strikes off files that are gone.
-pub(crate) fn strike_unlinks(tx: &Tx<'_>, gone: &[BlobHash]) -> Result<()> {
-    for hash in gone {
-        tx.connection()
-            .prepare_cached("DELETE FROM blob_unlinks WHERE hash = ?1")?
-            .execute([hash.as_bytes()])?;
-    }
-    Ok(())
 }

@@ -98,7 +98,13 @@ pub fn put(tx: &Tx<'_>, caller: &Caller, params: &PutParams) -> Result<Component
         check_revision(params.if_revision, revision(tx.reader(), id)?)?;
     }
     let revision = tx.record_change(NAMESPACE, &[id.as_str()], ChangeKind::Put)?;
-    tx.note_search(Searched::Components, id.as_str());
+    let texts = [
+        Some(input.name.as_str()),
+        input.description.as_ref().map(|text| text.as_str()),
+        input.author.as_ref().map(Name::as_str),
+        Some(input.manifest.get()),
+    ];
+    tx.note_search_of(Searched::Components, id.as_str(), texts)?;
     let (installed_at, last_used) = store(tx, input, revision)?;
     dependencies::store(tx, id, &input.manifest)?;
     let named = input.blobs.clone().unwrap_or_default();

@@ -2,6 +2,10 @@
 ALTER TABLE blob_contents ADD COLUMN format INTEGER NOT NULL DEFAULT 1;
 CREATE INDEX idx_contents_old_format ON blob_contents (content_id) WHERE format = 0;
 
+-- Which file of that content is rubbish (blob::FileTag): one that was put after the row was removed is
+-- another, as a database that was put back may not know.
+ALTER TABLE blob_unlinks ADD COLUMN tag BLOB CHECK (length(tag) = 16);
+
 -- Puts that did not pin, and that no record of the holder has named since: while the grace runs, not even
 -- an eviction takes the content from under them.
 ALTER TABLE blob_holders ADD COLUMN unnamed_puts INTEGER NOT NULL DEFAULT 0;

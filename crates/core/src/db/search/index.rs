@@ -120,6 +120,24 @@ pub(in crate::db) fn write(
     Ok(bytes)
 }
 
+/// Whether a record is there and says these texts.
+pub(in crate::db) fn is_of(
+    connection: &Connection,
+    what: Searched,
+    key: &str,
+    texts: [Option<&str>; 4],
+) -> rusqlite::Result<bool> {
+    let same = connection
+        .prepare_cached(statements(what).read)?
+        .query_row([key], |row| {
+            texts.iter().enumerate().try_fold(true, |same, (column, text)| {
+                Ok(same && row.get_ref(column)?.as_str_or_null()? == *text)
+            })
+        })
+        .optional()?;
+    Ok(same == Some(true))
+}
+
 /// The texts of a record as the index is given them.
 fn texts(row: &Row<'_>, manifest: bool) -> rusqlite::Result<[String; 4]> {
     let mut texts = <[String; 4]>::default();

@@ -1,0 +1,85 @@
+//! Writing files of format 0 anew as format 1.
+
+use osnova_storage_api::blobs::UpgradeResult;
+use osnova_storage_api::wire::BlobHash;
+
+use super::format::seal_stream;
+use super::temporary::Temporary;
+use super::{BlobStore, GoOn, ROW_WEIGHT, written};
+use crate::caller::Caller;
+use crate::db::{Database, blobs};
+use crate::error::Result;
+use crate::layout::sync_dir;
+use crate::vault::keys::KeySet;
+
+/// Contents that are listed with one reader.
+const LISTED_AT_ONCE: usize = 100;
+
+impl BlobStore {
+    /// Writes all files of format 0 anew.
+    ///
+    /// # Errors
+    /// Those of `go_on`, which is told how many files were written; where files or the database can't be
+    /// read or written. What was done before stays so.
+    pub(crate) fn upgrade(
+        &self,
+        db: &Database,
+        keys: &KeySet,
+        go_on: GoOn<'_>,
+    ) -> Result<UpgradeResult> {
+        let mut result = UpgradeResult::default();
+        let mut after = 0;
+        loop {
+            let listed = db.read(|reader| blobs::of_format_0(reader, after, LISTED_AT_ONCE))?;
+            let Some((last, _)) = listed.last() else { return Ok(result) };
+            after = *last;
+            for (_, hash) in listed {
+                go_on(0)?;
+                self.upgrade_one(db, keys, hash, &mut result)?;
+                go_on(1)?;
+            }
+        }
+    }
+
+    fn upgrade_one(
+        &self,
+        db: &Database,
+        keys: &KeySet,
+        hash: BlobHash,
+        result: &mut UpgradeResult,
+    ) -> Result<()> {
+        let _lock = self.locks.lock(hash);
+        if !db.read(|reader| blobs::is_stored(reader, &hash))? {
+            return Ok(());
+        }
+        let blob = match self.open_raw(keys, &hash)? {
+            Ok(blob) => blob,
+            Err(_) => {
+                self.damaged.note(hash);
+                result.damaged.0 += 1;
+                return Ok(());
+            }
+        };
+        let temporary = Temporary::create(&self.layout.blobs_tmp())
+            .map_err(|error| self.noted_file_error(error))?;
+        self.check_reserve().map_err(|source| {
+            crate::error::StoreError::io("room in", self.layout.root(), source)
+        })?;
+        // Its content was verified when it was opened, and has the hash that it is known by.
+        let sealed = seal_stream(&mut blob.whole(), temporary.file(), keys, u64::MAX)
+            .map_err(|error| self.seal_error(error, &Caller::Owner))?;
+        let sealed = written(&sealed);
+        if sealed.hash != hash {
+            self.damaged.note(hash);
+            result.damaged.0 += 1;
+            return Ok(());
+        }
+        temporary.sync().map_err(|error| self.noted_file_error(error))?;
+        temporary.rename(&self.layout.blob(&hash)).map_err(|error| self.noted_file_error(error))?;
+        sync_dir(&self.layout.blobs()).map_err(|error| self.noted_file_error(error))?;
+        db.write(ROW_WEIGHT, move |tx| blobs::set_stored(tx, &sealed))?;
+        result.contents.0 += 1;
+        result.bytes.0 += sealed.size;
+        Ok(())
+    }
+}

@@ -1,0 +1,134 @@
+//! Looks after the contents by itself: collects when nobody writes, looks slowly for files without a row, and
+//! remembers for how long the root has been up.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use super::care::Care;
+use crate::caller::Caller;
+use crate::error::{OpenError, Result, StoreError};
+use crate::vault::keys::KeyId;
+
+/// When the daemon looks after the contents by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CareOptions {
+    /// The time between two looks; `None`: it does not.
+    pub interval: Option<Duration>,
+}
+
+impl Default for CareOptions {
+    fn default() -> Self {
+        Self { interval: Some(Duration::from_secs(60)) }
+    }
+}
+
+/// How long the look for unknown files rests after each slice of names.
+const REST: Duration = Duration::from_millis(50);
+
+/// The thread that looks.
+pub(super) struct Keeper {
+    stopped: Arc<Stopped>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Default)]
+struct Stopped {
+    stopped: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Stopped {
+    /// Waits for a while, but no longer than until it is stopped; whether it is.
+    fn wait(&self, time: Duration) -> bool {
+        let stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        let (stopped, _) = self
+            .changed
+            .wait_timeout_while(stopped, time, |stopped| !*stopped)
+            .unwrap_or_else(PoisonError::into_inner);
+        *stopped
+    }
+}
+
+impl Keeper {
+    pub(super) fn start(care: Care, options: CareOptions) -> std::result::Result<Self, OpenError> {
+        let stopped = Arc::new(Stopped::default());
+        let watched = Arc::clone(&stopped);
+        let thread = options
+            .interval
+            .map(|interval| {
+                let body = move || Look { care, looked_under: None }.run(&watched, interval);
+                thread::Builder::new().name("blob-keeper".to_owned()).spawn(body)
+            })
+            .transpose()
+            .map_err(|error| {
+                OpenError::Store(StoreError::Internal(format!("no thread can be started: {error}")))
+            })?;
+        Ok(Self { stopped, thread: Mutex::new(thread) })
+    }
+
+    /// Ends it, and waits for that.
+    pub(super) fn stop(&self) {
+        *self.stopped.stopped.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.stopped.changed.notify_all();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the thread that looks after the contents panicked");
+        }
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// What it looks at, and what it saw.
+struct Look {
+    care: Care,
+    /// The key under which all names were looked at.
+    looked_under: Option<KeyId>,
+}
+
+impl Look {
+    fn run(mut self, stopped: &Stopped, interval: Duration) {
+        loop {
+            // The first look at the files is the sooner one: what a crash left is found after a start.
+            if let Err(error) = self.look_for_files(stopped) {
+                tracing::debug!(%error, "the look for files without a row was not finished");
+            }
+            if stopped.wait(interval) {
+                return;
+            }
+            if let Err(error) = self.collect() {
+                tracing::debug!(%error, "nothing was collected");
+            }
+        }
+    }
+
+    /// Once for each key that is loaded: whether files have no row; then they are adopted.
+    fn look_for_files(&mut self, stopped: &Stopped) -> Result<()> {
+        let Ok(keys) = self.care.vault.keys() else { return Ok(()) };
+        let key_id = keys.key_id();
+        if self.looked_under == Some(key_id) {
+            return Ok(());
+        }
+        let go_on = |_| if stopped.wait(REST) { Err(StoreError::Cancelled) } else { Ok(()) };
+        if self.care.blobs.has_unknown_files(&self.care.db, &go_on)? {
+            self.care.adopt(&Caller::Owner)?;
+        }
+        self.looked_under = Some(key_id);
+        Ok(())
+    }
+
+    /// Collects what is due, where nobody writes.
+    fn collect(&self) -> Result<()> {
+        self.care.remember_uptime()?;
+        let Care { blobs, db, .. } = &self.care;
+        if blobs.count_due(db)? > 0 && db.writes_if_idle().is_some() {
+            self.care.collect(&Caller::Owner)?;
+        }
+        Ok(())
+    }
+}
