@@ -34,8 +34,13 @@ fn said(text: &str, pinned: bool) -> Holding {
     }
 }
 
-const LIMITS: BlobLimits =
-    BlobLimits { limit_bytes: 1 << 40, component_limit_bytes: None, disk_reserve_bytes: 0 };
+const LIMITS: BlobLimits = BlobLimits {
+    limit_bytes: 1 << 40,
+    component_limit_bytes: None,
+    disk_reserve_bytes: 0,
+    grace_ms: 3_600_000,
+    verify_bytes_per_second: 1 << 30,
+};
 
 fn usage(store: &Store, caller: &Caller) -> BlobUsage {
     store.db().read(|reader| blobs::usage(reader, caller, &LIMITS)).unwrap()

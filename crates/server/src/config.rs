@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use clap::Parser;
 use osnova_storage_core::StoreOptions;
-use osnova_storage_core::blob::BlobLimits;
 use osnova_storage_core::db::storage::StorageLimits;
 use osnova_storage_core::db::{DatabaseOptions, QueueLimits};
 use serde::Deserialize;
