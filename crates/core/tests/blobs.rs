@@ -760,26 +760,25 @@ fn what_a_crash_left_is_cleaned_up_and_nothing_else() {
     let kept = put_blob(&store, &owner(), b"kept").unwrap().hash;
     let stray = put_blob(&store, &owner(), b"stray").unwrap().hash;
     let rubbish = put_blob(&store, &owner(), b"rubbish").unwrap().hash;
+    let (tag_of_rubbish, tag_of_kept) = (root.tag(&rubbish), root.tag(&kept));
     // A crash between rename and commit leaves a file without a row; one between the commit that
     // removes a row and the unlinking leaves a file that is named as rubbish.
     execute(
         &store,
         "DELETE FROM blob_holders; DELETE FROM totals;
-         INSERT INTO blob_unlinks SELECT hash FROM blob_contents;
          DELETE FROM blob_contents;",
     );
-    let strike = move |tx: &osnova_storage_core::db::Tx<'_>| {
-        let strike = "DELETE FROM blob_unlinks WHERE hash = ?1";
-        Ok(tx.connection().execute(strike, [stray.as_bytes()])?)
+    let name_it = |hash: BlobHash, tag: [u8; 16]| {
+        let name_it = move |tx: &osnova_storage_core::db::Tx<'_>| {
+            let name_it = "INSERT INTO blob_unlinks VALUES (?1, ?2)";
+            Ok(tx.connection().execute(name_it, (hash.as_bytes(), tag))?)
+        };
+        store.db().write(64, name_it).unwrap();
     };
-    store.db().write(64, strike).unwrap();
+    name_it(rubbish, tag_of_rubbish);
     // This one was put again since, so it is not rubbish any more.
     put_blob(&store, &owner(), b"kept").unwrap();
-    let name_it = move |tx: &osnova_storage_core::db::Tx<'_>| {
-        let name_it = "INSERT INTO blob_unlinks VALUES (?1)";
-        Ok(tx.connection().execute(name_it, [kept.as_bytes()])?)
-    };
-    store.db().write(64, name_it).unwrap();
+    name_it(kept, tag_of_kept);
     drop(store);
     let tmp = root.path().join("blobs/.tmp");
     fs::write(tmp.join("00ff"), b"half of a blob").unwrap();

@@ -22,9 +22,11 @@ const CHOSEN_AT_ONCE: u32 = 100;
 pub(crate) type GoOn<'a> = &'a dyn Fn(u64) -> Result<()>;
 
 impl BlobStore {
-    /// The uptime at which what was noted until then is due; `None` while the root is younger than that.
-    fn due_until(&self, db: &Database) -> Option<u64> {
-        db.uptime_ms().checked_sub(self.limits.grace_ms)
+    /// What was noted at this uptime or before is due. While the root is younger than the grace, that is
+    /// before its first moment.
+    fn due_until(&self, db: &Database) -> i64 {
+        let until = db.uptime_ms().checked_sub(self.limits.grace_ms);
+        until.map_or(-1, |until| i64::try_from(until).unwrap_or(i64::MAX))
     }
 
     /// How many candidates are due; some of them may be kept after all.
@@ -32,10 +34,8 @@ impl BlobStore {
     /// # Errors
     /// Where the database can't be read.
     pub(crate) fn count_due(&self, db: &Database) -> Result<u64> {
-        match self.due_until(db) {
-            Some(until) => db.read(|reader| candidates::count_due(reader, until)),
-            None => db.read(|reader| candidates::count_due(reader, 0)),
-        }
+        let until = self.due_until(db);
+        db.read(|reader| candidates::count_due(reader, until))
     }
 
     /// Removes the contents that are due, until `enough` says so or there are no more.
@@ -48,7 +48,7 @@ impl BlobStore {
         go_on: GoOn<'_>,
         enough: &dyn Fn() -> Result<bool>,
     ) -> Result<CollectResult> {
-        let until = self.due_until(db).unwrap_or(0);
+        let until = self.due_until(db);
         let mut result = CollectResult::default();
         let mut after: Option<Due> = None;
         while !enough()? {

@@ -89,6 +89,22 @@ pub(crate) fn begin(tx: &Tx<'_>, caller: &Caller, kind: &Name, unit: &str) -> Re
     })
 }
 
+/// The first of these jobs that has not been written down as ended.
+pub(crate) fn still_running(
+    reader: Reader<'_>,
+    jobs: impl Iterator<Item = Job>,
+) -> Result<Option<Job>> {
+    let mut statement = reader.connection().prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM jobs WHERE job_id = ?1 AND state = 'running')",
+    )?;
+    for job in jobs {
+        if statement.query_row([job.job_id.as_str()], |row| row.get(0))? {
+            return Ok(Some(job));
+        }
+    }
+    Ok(None)
+}
+
 /// Tells the feed that a job has changed.
 pub(crate) fn changed(tx: &Tx<'_>, component: Option<&str>, id: &JobId) -> Result<()> {
     tx.record_change_of(component, NAMESPACE, &[id.as_str()], ChangeKind::Put)?;

@@ -110,7 +110,10 @@ impl Jobs {
             if state.closed {
                 return Err(unavailable("the daemon is stopping"));
             }
-            let of_kind = state.running.iter().map(Progress::job).find(|job| job.kind == kind);
+            // Whoever has seen the end of one and begins the next must not be given the one that has ended:
+            // its thread may still be on its way out.
+            let of_kind = state.running.iter().map(Progress::job).filter(|job| job.kind == kind);
+            let of_kind = self.shared.db.read(|reader| table::still_running(reader, of_kind))?;
             if let Some(job) = of_kind {
                 return match caller.sees(job.component_id.as_ref()) {
                     true => Ok(job),

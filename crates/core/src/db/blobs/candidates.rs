@@ -19,7 +19,7 @@ use crate::error::Result;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Due {
     pub(crate) hash: BlobHash,
-    since_ms: u64,
+    since_ms: i64,
     content_id: i64,
 }
 
@@ -34,11 +34,12 @@ pub(super) fn note(tx: &Tx<'_>, content_id: i64) -> Result<()> {
     Ok(())
 }
 
-/// Has the grace of a candidate over at once, but for such as were put and not named since.
+/// Ends the grace of a candidate at once (since before the first moment), but for such as were put and not
+/// named since.
 pub(in crate::db) fn expire(tx: &Tx<'_>, hash: &BlobHash) -> Result<()> {
     tx.connection()
         .prepare_cached(
-            "UPDATE blob_candidates SET since_ms = 0
+            "UPDATE blob_candidates SET since_ms = -1
              WHERE content_id = (SELECT content_id FROM blob_contents WHERE hash = ?1)
                AND NOT EXISTS (SELECT 1 FROM blob_holders AS holders
                                WHERE holders.content_id = blob_candidates.content_id
@@ -74,11 +75,11 @@ pub(crate) fn any(reader: Reader<'_>) -> Result<bool> {
 /// Where the database can't be read.
 pub(crate) fn due(
     reader: Reader<'_>,
-    until_ms: u64,
+    until_ms: i64,
     after: Option<Due>,
     limit: usize,
 ) -> Result<Vec<Due>> {
-    let (after_ms, after_id) = after.map_or((0, -1), |due| (due.since_ms, due.content_id));
+    let (after_ms, after_id) = after.map_or((i64::MIN, 0), |due| (due.since_ms, due.content_id));
     let mut statement = reader.connection().prepare_cached(
         "SELECT hash, since_ms, content_id FROM blob_candidates JOIN blob_contents USING (content_id)
          WHERE since_ms <= ?1 AND (since_ms, content_id) > (?2, ?3)
@@ -94,7 +95,7 @@ pub(crate) fn due(
 ///
 /// # Errors
 /// Where the database can't be read.
-pub(crate) fn count_due(reader: Reader<'_>, until_ms: u64) -> Result<u64> {
+pub(crate) fn count_due(reader: Reader<'_>, until_ms: i64) -> Result<u64> {
     let count = reader
         .connection()
         .prepare_cached("SELECT count(*) FROM blob_candidates WHERE since_ms <= ?1")?

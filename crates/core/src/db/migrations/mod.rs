@@ -271,7 +271,7 @@ mod tests {
                  INSERT INTO user_preferences VALUES ('k','1',9);",
             )
             .unwrap();
-        assert_eq!(migrate(&mut connection, latest(), 2).unwrap(), [2, 3, 4, 5, 6]);
+        assert_eq!(migrate(&mut connection, latest(), 2).unwrap(), [2, 3, 4, 5, 6, 7]);
         let order: Vec<String> = connection
             .prepare("SELECT component_id FROM components WHERE revision = 1 AND last_used_seq IS NOT NULL ORDER BY last_used_seq DESC")
             .unwrap()
