@@ -57,7 +57,7 @@ pub struct Identity {
 impl Identity {
     /// Opens the folder and removes what a crash has left in the making.
     pub(crate) fn open(layout: &Layout) -> Result<Self> {
-        let root = Folder::open_own(&layout.identity(), "identity")?;
+        let root = Folder::open_own(layout.files(), &layout.identity(), "identity")?;
         let yard = Yard::open(&root)?;
         for name in yard.names()? {
             yard.remove(&name)?;

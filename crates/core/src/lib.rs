@@ -10,6 +10,7 @@ pub mod clock;
 pub mod component_data;
 pub mod db;
 pub mod error;
+pub mod files;
 pub mod health;
 pub mod identity;
 pub mod jobs;

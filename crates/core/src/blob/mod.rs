@@ -14,7 +14,6 @@ mod temporary;
 
 pub use reading::{OpenBlob, Parts};
 
-use std::fs::{self, File};
 use std::io::{self, Read};
 use std::sync::Arc;
 
@@ -26,6 +25,7 @@ use crate::caller::Caller;
 use crate::db::blobs::{self, Holding, Written};
 use crate::db::{Database, Tx, cache};
 use crate::error::{Result, StoreError};
+use crate::files::{FileHandle, Files};
 use crate::health::{Cause, Health};
 use crate::layout::{Layout, sync_dir};
 use crate::vault::keys::KeySet;
@@ -95,6 +95,10 @@ impl BlobStore {
         Self { layout, locks: HashLocks::default(), limits, health }
     }
 
+    fn files(&self) -> &Files {
+        self.layout.files()
+    }
+
     /// The bounds of the store.
     pub fn limits(&self) -> &BlobLimits {
         &self.limits
@@ -113,7 +117,7 @@ impl BlobStore {
         source: &mut dyn Read,
         put: &PutBlob,
     ) -> Result<BlobPut> {
-        let temporary = Temporary::create(&self.layout.blobs_tmp())
+        let temporary = Temporary::create(self.files(), &self.layout.blobs_tmp())
             .map_err(|error| self.noted_file_error(error))?;
         let mut source = ReserveGuard { source, store: self, until_check: 0 };
         // Whether there is room for it is decided when its hash is known: what is stored already
@@ -180,7 +184,7 @@ impl BlobStore {
         };
         let enter_row = || {
             if renamed {
-                sync_dir(&self.layout.blobs()).map_err(|error| self.noted_file_error(error))?;
+                sync_dir(self.files(), &self.layout.blobs()).map_err(|error| self.noted_file_error(error))?;
                 self.health.clear(Cause::BlobsIo);
             }
             db.write(ROW_WEIGHT, operation)
@@ -233,8 +237,7 @@ impl BlobStore {
 
     /// Whether there is room on the disk for blobs.
     fn check_reserve(&self) -> io::Result<()> {
-        let stat = rustix::fs::statvfs(self.layout.root())?;
-        if stat.f_bavail.saturating_mul(stat.f_frsize) < self.limits.disk_reserve_bytes {
+        if self.files().free_space(self.layout.root())? < self.limits.disk_reserve_bytes {
             return Err(io::Error::from(io::ErrorKind::StorageFull));
         }
         self.health.clear(Cause::BlobsFull);
@@ -268,9 +271,9 @@ impl BlobStore {
         Ok(OpenBlob::new(opened?, *hash, stat.content_type))
     }
 
-    fn open_file(&self, keys: &KeySet, hash: &BlobHash) -> Result<AnyBlob<Arc<File>>> {
+    fn open_file(&self, keys: &KeySet, hash: &BlobHash) -> Result<AnyBlob<Arc<FileHandle>>> {
         let path = self.layout.blob(hash);
-        let file = File::open(&path).map_err(|source| match source.kind() {
+        let file = self.files().open(&path).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => {
                 StoreError::Damaged(format!("the file {} is missing", path.display()))
             }
@@ -304,7 +307,7 @@ impl BlobStore {
         let folder = self.layout.blobs();
         let mut found = Vec::new();
         let entries =
-            fs::read_dir(&folder).map_err(|source| StoreError::io("list", &folder, source))?;
+            self.files().read_dir(&folder).map_err(|source| StoreError::io("list", &folder, source))?;
         for entry in entries {
             let entry = entry.map_err(|source| StoreError::io("list", &folder, source))?;
             let name = entry.file_name();
@@ -362,14 +365,14 @@ impl BlobStore {
     /// Strikes unlinked files off, once their names are gone for good: one that came back after a
     /// power cut would else be found as a content without a row.
     fn strike(&self, db: &Database, gone: Vec<BlobHash>) -> Result<()> {
-        sync_dir(&self.layout.blobs())?;
+        sync_dir(self.files(), &self.layout.blobs())?;
         db.write(ROW_WEIGHT, move |tx| blobs::strike_unlinks(tx, &gone))
     }
 
     /// Removes a file that is known to be rubbish; true where it is gone.
     fn unlink(&self, hash: &BlobHash) -> bool {
         let path = self.layout.blob(hash);
-        match fs::remove_file(&path) {
+        match self.files().unlink(&path) {
             Ok(()) => true,
             Err(error) if error.kind() == io::ErrorKind::NotFound => true,
             Err(error) => {
@@ -384,7 +387,7 @@ impl BlobStore {
     /// # Errors
     /// Where the database or the folders can't be read or written.
     pub fn recover(&self, db: &Database) -> Result<()> {
-        let temporaries = temporary::remove_all(&self.layout.blobs_tmp())?;
+        let temporaries = temporary::remove_all(self.files(), &self.layout.blobs_tmp())?;
         let rubbish = db.read(blobs::unlinks)?;
         let gone: Vec<BlobHash> = rubbish.into_iter().filter(|hash| self.unlink(hash)).collect();
         let unlinked = gone.len();

@@ -1,6 +1,5 @@
 //! A content opened for reading, whole or in part.
 
-use std::fs::File;
 use std::sync::Arc;
 
 use osnova_storage_api::ApiError;
@@ -8,6 +7,7 @@ use osnova_storage_api::wire::{BlobHash, Name};
 
 use super::format::{AnyBlob, AnyRange, FormatError, ReadAhead};
 use crate::error::{Result, StoreError};
+use crate::files::FileHandle;
 
 /// From this length on a range is decrypted on two threads; below, starting them costs more.
 const READ_AHEAD_BYTES: u64 = 2 << 20;
@@ -16,14 +16,14 @@ const PART_BYTES: u64 = 256 << 10;
 
 /// A content opened for reading. It stays readable when it is deleted meanwhile.
 pub struct OpenBlob {
-    blob: AnyBlob<Arc<File>>,
+    blob: AnyBlob<Arc<FileHandle>>,
     hash: BlobHash,
     content_type: Option<Name>,
 }
 
 impl OpenBlob {
     pub(super) fn new(
-        blob: AnyBlob<Arc<File>>,
+        blob: AnyBlob<Arc<FileHandle>>,
         hash: BlobHash,
         content_type: Option<Name>,
     ) -> Self {
@@ -79,7 +79,7 @@ pub enum Parts {
     /// Decrypted by threads that run ahead.
     Ahead(ReadAhead),
     /// Decrypted when it is asked for.
-    Inline(AnyRange<Arc<File>>),
+    Inline(AnyRange<Arc<FileHandle>>),
 }
 
 impl Parts {

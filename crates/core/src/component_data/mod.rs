@@ -63,7 +63,7 @@ impl ComponentData {
     /// Opens the folder. What a crash has left in the making is removed by a thread of its own, for it
     /// may be much.
     pub(crate) fn open(layout: &Layout) -> std::result::Result<Self, OpenError> {
-        let root = Folder::open_own(&layout.components(), "components")?;
+        let root = Folder::open_own(layout.files(), &layout.components(), "components")?;
         let yard = Arc::new(Yard::open(&root)?);
         let left = yard.names()?;
         if !left.is_empty() {

@@ -95,7 +95,7 @@ fn read_name(name: &str) -> Named<'_> {
 
 impl Files {
     pub(super) fn open(layout: &Layout, limits: LogLimits) -> Result<Self> {
-        let folder = Folder::open_own(&layout.component_logs(), "logs")?;
+        let folder = Folder::open_own(layout.files(), &layout.component_logs(), "logs")?;
         Ok(Self { folder, limits, changes: Mutex::default(), packing: Mutex::default() })
     }
 
@@ -306,7 +306,7 @@ mod tests {
     #[test]
     fn each_number_is_one_file_of_one_component() {
         let root = tempfile::tempdir().unwrap();
-        let layout = Layout::new(root.path().to_owned());
+        let layout = Layout::new(root.path().to_owned(), crate::files::Files::real());
         let files = Files::open(&layout, LogLimits::default()).unwrap();
         for name in [
             "a.log",

@@ -24,6 +24,7 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use crate::error::{Result, StoreError};
+use crate::files::Files;
 
 pub(crate) use copy::copy;
 pub(crate) use remove::remove;
@@ -74,8 +75,8 @@ impl Kind {
 
 impl Folder {
     /// Opens a folder of the daemon's own by its path, making it where it is missing.
-    pub(crate) fn open_own(path: &Path, what: &'static str) -> Result<Self> {
-        crate::layout::make_private_dir(path)
+    pub(crate) fn open_own(files: &Files, path: &Path, what: &'static str) -> Result<Self> {
+        crate::layout::make_private_dir(files, path)
             .map_err(|source| StoreError::io(what, path, source))?;
         let fd = rustix::fs::open(path, OPEN_FOLDER, Mode::empty());
         let fd = fd.map_err(|errno| StoreError::io(what, path, errno.into()))?;

@@ -30,7 +30,7 @@ impl Ground {
     }
 
     fn open(&self) -> Folder {
-        Folder::open_own(self.folder.path(), "test").unwrap()
+        Folder::open_own(&Files::real(), self.folder.path(), "test").unwrap()
     }
 
     fn tree(&self) -> Folder {
@@ -71,7 +71,7 @@ fn code<T: std::fmt::Debug>(result: Result<T>) -> ErrorCode {
 
 /// Nests folders by going into each, for no path is that long.
 fn nest(root: &Path, levels: usize) {
-    let mut folder = Folder::open_own(root, "test").unwrap();
+    let mut folder = Folder::open_own(&Files::real(), root, "test").unwrap();
     for _ in 0..levels {
         folder = folder.make_child("deeper").unwrap();
     }
