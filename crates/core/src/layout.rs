@@ -184,7 +184,5 @@ fn check_ours(files: &Files, path: &Path) -> Result<(), String> {
 /// # Errors
 /// Where the folder can't be opened or synced.
 pub fn sync_dir(files: &Files, path: &Path) -> Result<(), StoreError> {
-    files
-        .sync_folder(path)
-        .map_err(|source| StoreError::io("sync of the folder", path, source))
+    files.sync_folder(path).map_err(|source| StoreError::io("sync of the folder", path, source))
 }

@@ -184,7 +184,8 @@ impl BlobStore {
         };
         let enter_row = || {
             if renamed {
-                sync_dir(self.files(), &self.layout.blobs()).map_err(|error| self.noted_file_error(error))?;
+                sync_dir(self.files(), &self.layout.blobs())
+                    .map_err(|error| self.noted_file_error(error))?;
                 self.health.clear(Cause::BlobsIo);
             }
             db.write(ROW_WEIGHT, operation)
@@ -306,8 +307,10 @@ impl BlobStore {
     fn some_files(&self) -> Result<Vec<BlobHash>> {
         let folder = self.layout.blobs();
         let mut found = Vec::new();
-        let entries =
-            self.files().read_dir(&folder).map_err(|source| StoreError::io("list", &folder, source))?;
+        let entries = self
+            .files()
+            .read_dir(&folder)
+            .map_err(|source| StoreError::io("list", &folder, source))?;
         for entry in entries {
             let entry = entry.map_err(|source| StoreError::io("list", &folder, source))?;
             let name = entry.file_name();

@@ -5,10 +5,9 @@
 //! write short, or notes the order of steps. There is no second file system: what an observer lets pass
 //! is done for real. Where nobody observes a step costs one look at an empty place.
 //!
-//! Three things go around it. SQLite opens its own files (the database, `-wal`, `-shm`; only their
-//! lengths are asked for elsewhere): its faults are injected under it, by the limits and file systems of
-//! the crash tests. Reads of `/proc` are questions to the system, not files. And what the server keeps in
-//! `run/` is made anew at each start.
+//! Two things go around it. SQLite opens its own files (the database, `-wal`, `-shm`; only their lengths
+//! are asked for elsewhere): its faults are injected from under it, by the file systems of the crash
+//! tests. And reads of `/proc` ask the system about a process, not a file.
 //!
 //! It must not know what the files are for.
 

@@ -1,6 +1,6 @@
 //! Each trick that a tree may play on whoever walks it.
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -135,7 +135,10 @@ fn a_name_is_opened_only_as_what_it_is_to_be() {
     }
     // What is exchanged between the look and the opening is found out by what is open.
     for name in ["to-a-file", "fifo", "socket", "inner"] {
-        assert!(tree.open_regular(name, OPEN_FILE).unwrap().is_none(), "{name} was opened");
+        assert!(
+            tree.open_regular(name, Action::Open, OPEN_FILE).unwrap().is_none(),
+            "{name} was opened"
+        );
     }
     for name in ["to-a-file", "fifo", "inner"] {
         assert!(tree.append(name).is_err(), "{name} was opened to append");

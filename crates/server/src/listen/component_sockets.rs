@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use osnova_storage_core::Caller;
 use osnova_storage_core::db::auth::sockets::MAX_SOCKETS;
-use osnova_storage_core::health::{Cause, Health};
 use osnova_storage_core::files::Files;
+use osnova_storage_core::health::{Cause, Health};
 use osnova_storage_core::layout::make_private_dir;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
