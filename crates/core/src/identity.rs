@@ -194,8 +194,7 @@ impl Identity {
             Ok(true) => Ok(folder),
             Ok(false) => Err(damaged()),
             Err(error) => {
-                // What can't be removed now is removed at the next start.
-                drop(self.yard.remove(&made));
+                self.yard.forget(&made);
                 Err(error)
             }
         }

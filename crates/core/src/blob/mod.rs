@@ -161,9 +161,9 @@ impl BlobStore {
         }
         let _lock = self.locks.lock(hash);
         let stored = db.read(|reader| blobs::is_stored(reader, &hash))?;
-        // To put a content again heals one whose file is missing, or can't be opened; the caller may be
-        // about to discard the last whole copy.
-        let lost = stored && matches!(self.open_file(keys, &hash), Err(StoreError::Damaged(_)));
+        // To put a content again heals one whose file is missing, or can't be opened, for whatever
+        // reason; the caller may be about to discard the last whole copy.
+        let lost = stored && self.open_file(keys, &hash).is_err();
         let renamed = !stored || lost;
         if renamed {
             if here {
