@@ -29,7 +29,7 @@ use osnova_storage_api::identity::{PutCocoonParams, UserParams};
 use osnova_storage_api::wire::{Base64Data, BlobHash};
 use osnova_storage_core::db::cache;
 use osnova_storage_core::error::Result;
-use osnova_storage_core::files::{Errno, Files};
+use osnova_storage_core::files::Files;
 use osnova_storage_core::{OpenError, Store};
 use serde_json::json as value;
 
@@ -547,6 +547,7 @@ fn a_disk_that_is_full_at_any_page_keeps_what_it_has() {
         std::io::copy(&mut std::io::repeat(0), &mut file).unwrap_err();
         let length = file.metadata().unwrap().len();
         file.set_len(length - pages * 4096).unwrap();
+        drop(file);
         let after = format!("{pages} pages were left");
         let content = content(pages + 1, LARGE);
         let put = put_blob(world.store(), &owner(), &content);
