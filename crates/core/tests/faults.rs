@@ -354,7 +354,12 @@ fn no_step_of_a_first_cocoon_loses_or_tears_anything() {
 
 #[test]
 fn no_step_of_another_cocoon_loses_or_tears_anything() {
+    let restore = |world: &World| {
+        world.store().identity().restore_previous(&owner(), &user()).unwrap();
+        cocoon(world)
+    };
     let ready = |world: &mut World, n: u64| {
+        put_cocoon(world, format!("older {n}").as_bytes()).unwrap();
         put_cocoon(world, format!("old {n}").as_bytes()).unwrap();
         (format!("old {n}").into_bytes(), format!("new {n}").into_bytes())
     };
@@ -364,10 +369,17 @@ fn no_step_of_another_cocoon_loses_or_tears_anything() {
         assert!(found == *new || found == *old && outcome.is_err(), "{after}");
         world.reopen();
         assert_eq!(cocoon(world), found, "{after}");
+        // The one before is that of the cocoon which is there, not of the change that failed.
+        let before = restore(world);
+        let older = before.starts_with(b"older");
+        assert!(
+            if found == *new { before == *old } else { older },
+            "{after}: the one before is lost"
+        );
+        assert_eq!(restore(world), found, "{after}");
         put_cocoon(world, new).unwrap();
         assert_eq!(cocoon(world), *new, "{after}");
-        world.store().identity().restore_previous(&owner(), &user()).unwrap();
-        assert_eq!(cocoon(world), *old, "{after}: the one before is lost");
+        assert_eq!(restore(world), *old, "{after}: the one before is lost");
     });
 }
 
