@@ -105,7 +105,7 @@ impl<Fd: AsFd> Folder<Fd> {
     }
 
     /// The path of a name in it; empty where nobody observes.
-    fn path_of(&self, name: impl Arg) -> PathBuf {
+    fn path_of(&self, name: impl Arg + Copy) -> PathBuf {
         if !self.files.is_observed() {
             return PathBuf::new();
         }
@@ -113,7 +113,7 @@ impl<Fd: AsFd> Folder<Fd> {
     }
 
     /// To be called before a step on a name in it.
-    fn before(&self, action: Action<'_>, name: impl Arg) -> rustix::io::Result<()> {
+    fn before(&self, action: Action<'_>, name: impl Arg + Copy) -> rustix::io::Result<()> {
         self.files.before(action, &self.path_of(name))
     }
 
@@ -251,7 +251,7 @@ impl<Fd: AsFd> Folder<Fd> {
         made.map(|fd| self.handle(fd, name)).map_err(|errno| self.failed("making a file", errno))
     }
 
-    fn handle(&self, fd: OwnedFd, name: impl Arg) -> FileHandle {
+    fn handle(&self, fd: OwnedFd, name: impl Arg + Copy) -> FileHandle {
         self.files.handle(fd.into(), self.path_of(name))
     }
 

@@ -181,7 +181,7 @@ pub(crate) fn assert_survives_a_power_cut<T>(noted: &[Noted<T>]) {
     for (at, Noted { what, path, .. }) in noted.iter().enumerate() {
         if let What::Rename(to) = what {
             // What goes to a folder of rubbish must be off the disk where it was.
-            let removed = to.parent().unwrap().ends_with(".tmp");
+            let removed = to.parent().unwrap().file_name().is_some_and(|name| name == ".tmp");
             let folder = if removed { path } else { to }.parent().unwrap();
             let synced = noted[at..]
                 .iter()
