@@ -57,7 +57,7 @@ pub struct Identity {
 impl Identity {
     /// Opens the folder and removes what a crash has left in the making.
     pub(crate) fn open(layout: &Layout) -> Result<Self> {
-        let root = Folder::open_own(&layout.identity(), "identity")?;
+        let root = Folder::open_own(layout.files(), &layout.identity(), "identity")?;
         let yard = Yard::open(&root)?;
         for name in yard.names()? {
             yard.remove(&name)?;
@@ -194,8 +194,7 @@ impl Identity {
             Ok(true) => Ok(folder),
             Ok(false) => Err(damaged()),
             Err(error) => {
-                // What can't be removed now is removed at the next start.
-                drop(self.yard.remove(&made));
+                self.yard.forget(&made);
                 Err(error)
             }
         }

@@ -13,25 +13,32 @@
 //!   run/                 sockets and the owner's token (the server's)
 //! ```
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::fs::TryLockError;
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use osnova_storage_api::wire::BlobHash;
 
 use crate::error::{OpenError, StoreError};
+use crate::files::{FileHandle, Files};
 
-/// The paths of a data root.
+/// The paths of a data root, and the layer through which what lies there is touched.
 #[derive(Debug, Clone)]
 pub struct Layout {
     root: PathBuf,
+    files: Files,
 }
 
 impl Layout {
     /// The layout of this root; touches nothing.
-    pub fn new(root: PathBuf) -> Self {
-        Self { root }
+    pub fn new(root: PathBuf, files: Files) -> Self {
+        Self { root, files }
+    }
+
+    /// The layer under all access to its files.
+    pub fn files(&self) -> &Files {
+        &self.files
     }
 
     /// The data root itself.
@@ -91,8 +98,8 @@ impl Layout {
     /// [`OpenError::NotOurs`] where it can't be made, is another user's, or others may write it.
     pub fn prepare(&self) -> Result<(), OpenError> {
         let failed = |why: String| OpenError::NotOurs { root: self.root.clone(), why };
-        make_private_dir(&self.root).map_err(|error| failed(error.to_string()))?;
-        check_ours(&self.root).map_err(failed)?;
+        make_private_dir(&self.files, &self.root).map_err(|error| failed(error.to_string()))?;
+        check_ours(&self.files, &self.root).map_err(failed)?;
         let folders = [
             self.blobs(),
             self.blobs_tmp(),
@@ -103,8 +110,8 @@ impl Layout {
         ];
         for folder in folders {
             let why = |why: String| failed(format!("{}: {why}", folder.display()));
-            make_private_dir(&folder).map_err(|error| why(error.to_string()))?;
-            check_ours(&folder).map_err(why)?;
+            make_private_dir(&self.files, &folder).map_err(|error| why(error.to_string()))?;
+            check_ours(&self.files, &folder).map_err(why)?;
         }
         Ok(())
     }
@@ -113,17 +120,10 @@ impl Layout {
     ///
     /// # Errors
     /// [`OpenError::InUse`] with the other daemon's pid where it is taken.
-    pub fn lock(&self) -> Result<File, OpenError> {
+    pub fn lock(&self) -> Result<FileHandle, OpenError> {
         let path = self.root.join(".lock");
         let io = |source| OpenError::Store(StoreError::io("lock", &path, source));
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(io)?;
+        let file = self.files.open_or_create(&path).map_err(io)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -135,8 +135,8 @@ impl Layout {
             Err(TryLockError::Error(error)) => return Err(io(error)),
         }
         file.set_len(0).map_err(io)?;
-        file.rewind().map_err(io)?;
-        writeln!(file, "{}", std::process::id()).map_err(io)?;
+        let pid = format!("{}\n", std::process::id());
+        file.write_all_at(pid.as_bytes(), 0).map_err(io)?;
         Ok(file)
     }
 }
@@ -146,25 +146,36 @@ impl Layout {
 ///
 /// # Errors
 /// Where a folder can't be made or synced.
-pub fn make_private_dir(path: &Path) -> std::io::Result<()> {
-    if path.as_os_str().is_empty() || path.is_dir() {
+pub fn make_private_dir(files: &Files, path: &Path) -> std::io::Result<()> {
+    if path.as_os_str().is_empty() || is_folder(files, path)? {
         return Ok(());
     }
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     if let Some(parent) = parent {
-        make_private_dir(parent)?;
+        make_private_dir(files, parent)?;
     }
-    match DirBuilder::new().mode(0o700).create(path) {
+    match files.make_folder(path) {
         // Someone else has made it meanwhile.
-        Err(_) if path.is_dir() => {}
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && is_folder(files, path)? => {}
         made => made?,
     }
-    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+    files.sync_folder(parent.unwrap_or(Path::new(".")))
+}
+
+/// Whether a folder is there; false where something else is, which making it will then say.
+fn is_folder(files: &Files, path: &Path) -> std::io::Result<bool> {
+    match files.metadata(path) {
+        Ok(metadata) => Ok(metadata.is_dir()),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Checks that a folder is this user's and no other may write it.
-fn check_ours(path: &Path) -> Result<(), String> {
-    let metadata = fs::metadata(path).map_err(|error| error.to_string())?;
+fn check_ours(files: &Files, path: &Path) -> Result<(), String> {
+    let metadata = files.metadata(path).map_err(|error| error.to_string())?;
     if metadata.uid() != rustix::process::geteuid().as_raw() {
         return Err("belongs to another user".to_owned());
     }
@@ -178,7 +189,6 @@ fn check_ours(path: &Path) -> Result<(), String> {
 ///
 /// # Errors
 /// Where the folder can't be opened or synced.
-pub fn sync_dir(path: &Path) -> Result<(), StoreError> {
-    let sync = || File::open(path)?.sync_all();
-    sync().map_err(|source| StoreError::io("sync of the folder", path, source))
+pub fn sync_dir(files: &Files, path: &Path) -> Result<(), StoreError> {
+    files.sync_folder(path).map_err(|source| StoreError::io("sync of the folder", path, source))
 }

@@ -2,7 +2,7 @@
 //!
 //! Synchronous: it knows neither sockets nor an async runtime, prints nothing, and is told who calls.
 //! Start reading at [`store`]; the layers below point down only: operations of a table -> writer and
-//! pool -> SQLite; blob store -> file format -> ciphers.
+//! pool -> SQLite; blob store -> file format -> ciphers; and [`files`] under all that touches a file.
 
 pub mod blob;
 pub mod caller;
@@ -10,6 +10,7 @@ pub mod clock;
 pub mod component_data;
 pub mod db;
 pub mod error;
+pub mod files;
 pub mod health;
 pub mod identity;
 pub mod jobs;

@@ -11,7 +11,6 @@ mod uses;
 
 pub use keeper::CareOptions;
 
-use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,6 +27,7 @@ use crate::db::cache::CacheLimits;
 use crate::db::storage::{self, StorageLimits};
 use crate::db::{Database, DatabaseOptions, Environment, meta};
 use crate::error::{OpenError, Result, StoreError};
+use crate::files::{FileHandle, Files};
 use crate::health::Health;
 use crate::identity::Identity;
 use crate::jobs::Jobs;
@@ -59,6 +59,8 @@ pub struct StoreOptions {
     pub care: CareOptions,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
+    /// Touches files.
+    pub files: Files,
 }
 
 impl StoreOptions {
@@ -74,6 +76,7 @@ impl StoreOptions {
             maintenance: MaintenanceOptions::default(),
             care: CareOptions::default(),
             clock: Arc::new(SystemClock),
+            files: Files::real(),
         }
     }
 }
@@ -100,7 +103,7 @@ pub struct Store {
     /// Whether the root has a key; once it has, it always has.
     initialized: AtomicBool,
     /// Held for as long as the store is open.
-    _lock: File,
+    _lock: FileHandle,
 }
 
 impl Store {
@@ -110,7 +113,7 @@ impl Store {
     /// # Errors
     /// See [`OpenError`]. Nothing is changed where it is in use, not ours, newer or damaged.
     pub fn open(options: StoreOptions) -> std::result::Result<Self, OpenError> {
-        let layout = Layout::new(options.root);
+        let layout = Layout::new(options.root, options.files);
         layout.prepare()?;
         let lock = layout.lock()?;
         let health = Health::new(Arc::clone(&options.clock));
@@ -127,7 +130,7 @@ impl Store {
         };
         let db = Database::open(&layout, &options.database, environment, &health)?;
         // The names of what was made here must survive a power cut as the first commit does.
-        sync_dir(layout.root())?;
+        sync_dir(layout.files(), layout.root())?;
         let blobs = BlobStore::new(layout.clone(), options.blobs, health.clone(), readers);
         blobs.recover(&db)?;
         let blobs = Arc::new(blobs);

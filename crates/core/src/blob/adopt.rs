@@ -2,7 +2,6 @@
 //! that is older or new, or dropped in by someone. None is removed: each becomes the owner's, or is put aside.
 
 use std::ffi::OsStr;
-use std::fs;
 
 use osnova_storage_api::blobs::AdoptResult;
 use osnova_storage_api::wire::BlobHash;
@@ -36,7 +35,7 @@ impl BlobStore {
             for hash in db.read(|reader| blobs::without_row(reader, hashes))? {
                 let _lock = self.locks.lock(hash);
                 let is_unknown = !db.read(|reader| blobs::is_stored(reader, &hash))?;
-                found = found || is_unknown && self.layout.blob(&hash).exists();
+                found = found || is_unknown && self.has_file(&hash);
             }
             Ok(!found)
         })?;
@@ -109,7 +108,7 @@ impl BlobStore {
     }
 
     fn put_aside(&self, hash: &BlobHash, result: &mut AdoptResult) -> Result<()> {
-        if self.layout.blob(hash).exists() {
+        if self.has_file(hash) {
             self.quarantine(hash)?;
             result.quarantined.0 += 1;
         }
@@ -126,7 +125,7 @@ impl BlobStore {
         let folder = self.layout.blobs();
         let failed = |source| StoreError::io("list", &folder, source);
         let mut slice = Vec::new();
-        for entry in fs::read_dir(&folder).map_err(failed)? {
+        for entry in self.files().read_dir(&folder).map_err(failed)? {
             let name = entry.map_err(failed)?.file_name();
             // What has another name was never a content.
             slice.extend(

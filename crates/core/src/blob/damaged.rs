@@ -1,7 +1,7 @@
 //! Contents that are known not to be as they were put, and files that are put aside.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -56,12 +56,15 @@ impl BlobStore {
     /// Where it can't be renamed, or the folders can't be synced.
     pub(super) fn quarantine(&self, hash: &BlobHash) -> Result<()> {
         let folder = self.layout.quarantine();
-        make_private_dir(&folder).map_err(|source| StoreError::io("make", &folder, source))?;
+        make_private_dir(self.files(), &folder)
+            .map_err(|source| StoreError::io("make", &folder, source))?;
         let from = self.layout.blob(hash);
         let to = self.free_name(hash);
-        fs::rename(&from, &to).map_err(|source| StoreError::io("rename to", &to, source))?;
-        sync_dir(&folder)?;
-        sync_dir(&self.layout.blobs())?;
+        self.files()
+            .rename(&from, &to)
+            .map_err(|source| StoreError::io("rename to", &to, source))?;
+        sync_dir(self.files(), &folder)?;
+        sync_dir(self.files(), &self.layout.blobs())?;
         tracing::error!(path = %to.display(), "a blob file that is not what its name says was put aside");
         self.note_quarantine();
         Ok(())
@@ -73,7 +76,7 @@ impl BlobStore {
         let numbered = (1..).map(|number: u64| folder.join(format!("{hash}.{number}.enc")));
         let mut names = std::iter::once(folder.join(format!("{hash}.enc"))).chain(numbered);
         // There are more names than files, so one is free.
-        names.find(|name| fs::symlink_metadata(name).is_err()).unwrap_or(folder)
+        names.find(|name| self.files().metadata(name).is_err()).unwrap_or(folder)
     }
 
     fn note_quarantine(&self) {
@@ -89,15 +92,16 @@ impl BlobStore {
     /// Where the folder or the database can't be read.
     pub(super) fn look_into_quarantine(&self, db: &Database) -> Result<()> {
         let folder = self.layout.quarantine();
-        if !folder.is_dir() {
-            return Ok(());
-        }
         let failed = |source| StoreError::io("list", &folder, source);
+        let entries = match self.files().read_dir(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries.map_err(failed)?,
+        };
         let mut any = false;
-        for entry in fs::read_dir(&folder).map_err(failed)? {
+        for entry in entries {
             any = true;
             let Some(hash) = name_of(&entry.map_err(failed)?.file_name()) else { continue };
-            let is_missing = !self.layout.blob(&hash).exists();
+            let is_missing = !self.has_file(&hash);
             if is_missing && db.read(|reader| blobs::is_stored(reader, &hash))? {
                 self.damaged.note(hash);
             }

@@ -25,7 +25,6 @@ pub(crate) use whole::FileTag;
 
 pub use reading::{OpenBlob, Parts};
 
-use std::fs::{self, File};
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex};
 
@@ -37,6 +36,7 @@ use crate::caller::Caller;
 use crate::db::blobs::{self, Holding, Written};
 use crate::db::{Database, Tx};
 use crate::error::{Result, StoreError};
+use crate::files::{FileHandle, Files};
 use crate::health::{Cause, Health};
 use crate::layout::{Layout, sync_dir};
 use crate::vault::keys::KeySet;
@@ -126,6 +126,10 @@ impl BlobStore {
         Self { layout, locks, limits, health, damaged, readers, making_room }
     }
 
+    fn files(&self) -> &Files {
+        self.layout.files()
+    }
+
     /// The bounds of the store.
     pub fn limits(&self) -> &BlobLimits {
         &self.limits
@@ -144,7 +148,7 @@ impl BlobStore {
         source: &mut dyn Read,
         put: &PutBlob,
     ) -> Result<BlobPut> {
-        let temporary = Temporary::create(&self.layout.blobs_tmp())
+        let temporary = Temporary::create(self.files(), &self.layout.blobs_tmp())
             .map_err(|error| self.noted_file_error(error))?;
         let mut source = ReserveGuard { source, store: self, until_check: 0 };
         // Whether there is room for it is decided when its hash is known: what is stored already
@@ -184,9 +188,9 @@ impl BlobStore {
         }
         let _lock = self.locks.lock(hash);
         let stored = db.read(|reader| blobs::is_stored(reader, &hash))?;
-        // To put a content again heals one whose file is missing, or can't be opened; the caller may be
-        // about to discard the last whole copy.
-        let lost = stored && matches!(self.open_file(keys, &hash), Err(StoreError::Damaged(_)));
+        // To put a content again heals one whose file is missing, or can't be opened, for whatever
+        // reason; the caller may be about to discard the last whole copy.
+        let lost = stored && self.open_file(keys, &hash).is_err();
         let renamed = !stored || lost;
         if renamed {
             if here {
@@ -208,7 +212,8 @@ impl BlobStore {
         };
         let enter_row = || {
             if renamed {
-                sync_dir(&self.layout.blobs()).map_err(|error| self.noted_file_error(error))?;
+                sync_dir(self.files(), &self.layout.blobs())
+                    .map_err(|error| self.noted_file_error(error))?;
                 self.health.clear(Cause::BlobsIo);
             }
             db.write(ROW_WEIGHT, operation)
@@ -232,10 +237,15 @@ impl BlobStore {
     /// Puts aside a file that is about to be replaced, unless it is the content that replaces it, or known to
     /// be rubbish anyway. Under the lock on the hash.
     fn keep_what_lies_there(&self, keys: &KeySet, hash: &BlobHash) -> Result<()> {
-        if self.layout.blob(hash).exists() && self.open_raw(keys, hash)?.is_err() {
+        if self.has_file(hash) && !matches!(self.open_raw(keys, hash), Ok(Ok(_))) {
             self.quarantine(hash)?;
         }
         Ok(())
+    }
+
+    /// Whether anything lies under the name of a content.
+    fn has_file(&self, hash: &BlobHash) -> bool {
+        self.files().metadata(&self.layout.blob(hash)).is_ok()
     }
 
     /// Notes in the health what the failure of a put's own files says of the disk.
@@ -270,8 +280,7 @@ impl BlobStore {
 
     /// Whether there is room on the disk for blobs.
     fn check_reserve(&self) -> io::Result<()> {
-        let stat = rustix::fs::statvfs(self.layout.root())?;
-        if stat.f_bavail.saturating_mul(stat.f_frsize) < self.limits.disk_reserve_bytes {
+        if self.files().free_space(self.layout.root())? < self.limits.disk_reserve_bytes {
             return Err(io::Error::from(io::ErrorKind::StorageFull));
         }
         self.health.clear(Cause::BlobsFull);
@@ -307,7 +316,7 @@ impl BlobStore {
         Ok(OpenBlob::new(opened?, *hash, stat.content_type, reading))
     }
 
-    fn open_file(&self, keys: &KeySet, hash: &BlobHash) -> Result<AnyBlob<Arc<File>>> {
+    fn open_file(&self, keys: &KeySet, hash: &BlobHash) -> Result<AnyBlob<Arc<FileHandle>>> {
         self.open_raw(keys, hash)?.map_err(|fault| {
             StoreError::Damaged(format!("{}: {fault}", self.layout.blob(hash).display()))
         })
@@ -334,8 +343,10 @@ impl BlobStore {
     fn some_files(&self) -> Result<Vec<BlobHash>> {
         let folder = self.layout.blobs();
         let mut found = Vec::new();
-        let entries =
-            fs::read_dir(&folder).map_err(|source| StoreError::io("list", &folder, source))?;
+        let entries = self
+            .files()
+            .read_dir(&folder)
+            .map_err(|source| StoreError::io("list", &folder, source))?;
         for entry in entries {
             let entry = entry.map_err(|source| StoreError::io("list", &folder, source))?;
             found.extend(name_of(&entry.file_name()));
@@ -377,14 +388,14 @@ impl BlobStore {
     /// Strikes unlinked files off, once their names are gone for good: one that came back after a
     /// power cut would else be found as a content without a row.
     fn strike(&self, db: &Database, gone: Vec<BlobHash>) -> Result<()> {
-        sync_dir(&self.layout.blobs())?;
+        sync_dir(self.files(), &self.layout.blobs())?;
         db.write(ROW_WEIGHT, move |tx| blobs::strike_unlinks(tx, &gone))
     }
 
     /// Removes a file that is known to be rubbish; true where it is gone.
     fn unlink(&self, hash: &BlobHash) -> bool {
         let path = self.layout.blob(hash);
-        match fs::remove_file(&path) {
+        match self.files().unlink(&path) {
             Ok(()) => true,
             Err(error) if error.kind() == io::ErrorKind::NotFound => true,
             Err(error) => {
@@ -399,7 +410,7 @@ impl BlobStore {
     /// # Errors
     /// Where the database or the folders can't be read or written.
     pub fn recover(&self, db: &Database) -> Result<()> {
-        let temporaries = temporary::remove_all(&self.layout.blobs_tmp())?;
+        let temporaries = temporary::remove_all(self.files(), &self.layout.blobs_tmp())?;
         let rubbish = db.read(blobs::unlinks)?;
         let mut gone = Vec::new();
         let mut unlinked = 0;

@@ -1,6 +1,5 @@
 //! A content opened for reading, whole or in part.
 
-use std::fs::File;
 use std::sync::Arc;
 
 use osnova_storage_api::ApiError;
@@ -9,6 +8,7 @@ use osnova_storage_api::wire::{BlobHash, Name};
 use super::format::{AnyBlob, AnyRange, FormatError, ReadAhead};
 use super::readers::Reading;
 use crate::error::{Result, StoreError};
+use crate::files::FileHandle;
 
 /// From this length on a range is decrypted on two threads; below, starting them costs more.
 const READ_AHEAD_BYTES: u64 = 2 << 20;
@@ -17,7 +17,7 @@ const PART_BYTES: u64 = 256 << 10;
 
 /// A content opened for reading. It stays readable when it is deleted meanwhile.
 pub struct OpenBlob {
-    blob: AnyBlob<Arc<File>>,
+    blob: AnyBlob<Arc<FileHandle>>,
     hash: BlobHash,
     content_type: Option<Name>,
     reading: Arc<Reading>,
@@ -25,7 +25,7 @@ pub struct OpenBlob {
 
 impl OpenBlob {
     pub(super) fn new(
-        blob: AnyBlob<Arc<File>>,
+        blob: AnyBlob<Arc<FileHandle>>,
         hash: BlobHash,
         content_type: Option<Name>,
         reading: Reading,
@@ -88,7 +88,7 @@ enum Source {
     /// Decrypted by threads that run ahead.
     Ahead(ReadAhead),
     /// Decrypted when it is asked for.
-    Inline(AnyRange<Arc<File>>),
+    Inline(AnyRange<Arc<FileHandle>>),
 }
 
 impl Parts {

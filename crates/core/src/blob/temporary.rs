@@ -1,35 +1,30 @@
 //! Files being written: under a random name in `blobs/.tmp/` until they are whole.
 
-use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Result, StoreError};
+use crate::files::{FileHandle, Files};
 
 /// A file that is removed when it is dropped, unless it was given its name.
 pub(super) struct Temporary {
-    file: File,
+    files: Files,
+    file: FileHandle,
     path: Option<PathBuf>,
 }
 
 impl Temporary {
     /// Makes an empty file that only this user can read.
-    pub(super) fn create(folder: &Path) -> Result<Self> {
+    pub(super) fn create(files: &Files, folder: &Path) -> Result<Self> {
         let mut random = [0; 16];
         getrandom::fill(&mut random)
             .map_err(|error| StoreError::Internal(format!("no randomness: {error}")))?;
         let path = folder.join(format!("{:032x}", u128::from_ne_bytes(random)));
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(|source| StoreError::io("create", &path, source))?;
-        Ok(Self { file, path: Some(path) })
+        let file = files.create_new(&path);
+        let file = file.map_err(|source| StoreError::io("create", &path, source))?;
+        Ok(Self { files: files.clone(), file, path: Some(path) })
     }
 
-    pub(super) fn file(&self) -> &File {
+    pub(super) fn file(&self) -> &FileHandle {
         &self.file
     }
 
@@ -42,7 +37,7 @@ impl Temporary {
     /// Gives it its final name.
     pub(super) fn rename(mut self, to: &Path) -> Result<()> {
         if let Some(path) = self.path.take() {
-            fs::rename(&path, to).map_err(|source| {
+            self.files.rename(&path, to).map_err(|source| {
                 let error = StoreError::io("rename to", to, source);
                 self.path = Some(path);
                 error
@@ -55,7 +50,7 @@ impl Temporary {
 impl Drop for Temporary {
     fn drop(&mut self) {
         if let Some(path) = &self.path
-            && let Err(error) = fs::remove_file(path)
+            && let Err(error) = self.files.unlink(path)
         {
             tracing::warn!(%error, path = %path.display(), "a temporary file could not be removed");
         }
@@ -63,13 +58,13 @@ impl Drop for Temporary {
 }
 
 /// Removes what an earlier run left unfinished; returns how many files that were.
-pub(super) fn remove_all(folder: &Path) -> Result<usize> {
+pub(super) fn remove_all(files: &Files, folder: &Path) -> Result<usize> {
     let failed = |source| StoreError::io("clean", folder, source);
     let mut removed = 0;
-    for entry in fs::read_dir(folder).map_err(failed)? {
+    for entry in files.read_dir(folder).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         if entry.file_type().map_err(failed)?.is_file() {
-            fs::remove_file(entry.path()).map_err(failed)?;
+            files.unlink(&entry.path()).map_err(failed)?;
             removed += 1;
         }
     }

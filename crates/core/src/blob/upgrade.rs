@@ -5,7 +5,7 @@ use osnova_storage_api::wire::BlobHash;
 
 use super::format::seal_stream;
 use super::temporary::Temporary;
-use super::{BlobStore, GoOn, ROW_WEIGHT, written};
+use super::{BlobStore, GoOn, ROW_WEIGHT, ReserveGuard, written};
 use crate::caller::Caller;
 use crate::db::{Database, blobs};
 use crate::error::Result;
@@ -60,13 +60,12 @@ impl BlobStore {
                 return Ok(());
             }
         };
-        let temporary = Temporary::create(&self.layout.blobs_tmp())
+        let temporary = Temporary::create(self.files(), &self.layout.blobs_tmp())
             .map_err(|error| self.noted_file_error(error))?;
-        self.check_reserve().map_err(|source| {
-            crate::error::StoreError::io("room in", self.layout.root(), source)
-        })?;
+        let mut content = blob.whole();
+        let mut source = ReserveGuard { source: &mut content, store: self, until_check: 0 };
         // Its content was verified when it was opened, and has the hash that it is known by.
-        let sealed = seal_stream(&mut blob.whole(), temporary.file(), keys, u64::MAX)
+        let sealed = seal_stream(&mut source, temporary.file(), keys, u64::MAX)
             .map_err(|error| self.seal_error(error, &Caller::Owner))?;
         let sealed = written(&sealed);
         if sealed.hash != hash {
@@ -76,7 +75,8 @@ impl BlobStore {
         }
         temporary.sync().map_err(|error| self.noted_file_error(error))?;
         temporary.rename(&self.layout.blob(&hash)).map_err(|error| self.noted_file_error(error))?;
-        sync_dir(&self.layout.blobs()).map_err(|error| self.noted_file_error(error))?;
+        sync_dir(self.files(), &self.layout.blobs())
+            .map_err(|error| self.noted_file_error(error))?;
         db.write(ROW_WEIGHT, move |tx| blobs::set_stored(tx, &sealed))?;
         result.contents.0 += 1;
         result.bytes.0 += sealed.size;

@@ -1,8 +1,6 @@
 //! Files as wholes: what is wrong with one, its content read to the end, and which file it is.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use osnova_storage_api::wire::BlobHash;
@@ -13,6 +11,7 @@ use super::format::{AnyBlob, Codec, FormatError, HEADER_LEN, MAGIC};
 use super::{BlobStore, GoOn};
 use crate::db::blobs::Written;
 use crate::error::{Result, StoreError};
+use crate::files::FileHandle;
 use crate::vault::keys::KeySet;
 
 /// How much of a content is read at a time, in bytes.
@@ -43,9 +42,9 @@ impl BlobStore {
         &self,
         keys: &KeySet,
         hash: &BlobHash,
-    ) -> Result<std::result::Result<AnyBlob<Arc<File>>, Fault>> {
+    ) -> Result<std::result::Result<AnyBlob<Arc<FileHandle>>, Fault>> {
         let path = self.layout.blob(hash);
-        let file = match File::open(&path) {
+        let file = match self.files().open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Ok(Err(Fault::Missing));
@@ -108,7 +107,7 @@ impl BlobStore {
 
     /// Which file lies under the name of a content; `None` where there is none that can be told.
     pub(super) fn file_tag(&self, hash: &BlobHash) -> Option<FileTag> {
-        let file = File::open(self.layout.blob(hash)).ok()?;
+        let file = self.files().open(&self.layout.blob(hash)).ok()?;
         let mut tag = FileTag::default();
         let mut magic = [0; MAGIC.len()];
         file.read_exact_at(&mut magic, 0).ok()?;

@@ -38,10 +38,7 @@ impl ComponentData {
         let migrated = self
             .fill(from, copy)
             .and_then(|usage| self.settle(&made, &component, &name).map(|()| usage));
-        let usage = migrated.inspect_err(|_| {
-            // What can't be removed now is removed at the next start.
-            drop(self.yard.remove(&made));
-        })?;
+        let usage = migrated.inspect_err(|_| self.yard.forget(&made))?;
         let place = self.place(id, params.to_version);
         Ok(MigratedData {
             component_id: id.clone(),

@@ -63,7 +63,7 @@ impl ComponentData {
     /// Opens the folder. What a crash has left in the making is removed by a thread of its own, for it
     /// may be much.
     pub(crate) fn open(layout: &Layout) -> std::result::Result<Self, OpenError> {
-        let root = Folder::open_own(&layout.components(), "components")?;
+        let root = Folder::open_own(layout.files(), &layout.components(), "components")?;
         let yard = Arc::new(Yard::open(&root)?);
         let left = yard.names()?;
         if !left.is_empty() {
@@ -104,8 +104,11 @@ impl ComponentData {
             Kind::Absent => {
                 self.room_for_one_more(&component)?;
                 let (made, folder) = self.yard.make()?;
-                self.complete(&folder)?;
-                if !self.yard.put(&made, &component, &name)? {
+                let put = self
+                    .complete(&folder)
+                    .and_then(|_| self.yard.put(&made, &component, &name))
+                    .inspect_err(|_| self.yard.forget(&made))?;
+                if !put {
                     self.yard.remove(&made)?;
                     return Err(in_the_way());
                 }
@@ -262,7 +265,8 @@ impl ComponentData {
     fn write_config(&self, folder: &Folder, config: &[u8]) -> Result<()> {
         // Written where the component does not reach it, for it could exchange it before the rename.
         let made = self.yard.make_file(config)?;
-        if self.yard.put_file(&made, folder, CONFIG)? {
+        let put = self.yard.put_file(&made, folder, CONFIG);
+        if put.inspect_err(|_| self.yard.forget(&made))? {
             return Ok(());
         }
         self.yard.remove(&made)?;

@@ -11,9 +11,7 @@
 //! log is a number and an offset, whatever becomes of the file meanwhile. The latest closed file is
 //! always kept, and with it the count.
 
-use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -23,6 +21,7 @@ use super::LogLimits;
 use super::packed;
 use super::source::Source;
 use crate::error::{Result, StoreError};
+use crate::files::FileHandle;
 use crate::layout::Layout;
 use crate::names::file_name;
 use crate::tree::{Folder, Kind};
@@ -95,7 +94,7 @@ fn read_name(name: &str) -> Named<'_> {
 
 impl Files {
     pub(super) fn open(layout: &Layout, limits: LogLimits) -> Result<Self> {
-        let folder = Folder::open_own(&layout.component_logs(), "logs")?;
+        let folder = Folder::open_own(layout.files(), &layout.component_logs(), "logs")?;
         Ok(Self { folder, limits, changes: Mutex::default(), packing: Mutex::default() })
     }
 
@@ -272,7 +271,7 @@ impl Files {
 }
 
 /// Ends a line that a crash has torn: it is passed over, and does not spoil the next.
-fn end_torn_line(file: &mut File, length: u64) -> io::Result<()> {
+fn end_torn_line(file: &mut FileHandle, length: u64) -> io::Result<()> {
     let mut last = [b'\n'];
     if length > 0 {
         file.read_exact_at(&mut last, length - 1)?;
@@ -306,7 +305,7 @@ mod tests {
     #[test]
     fn each_number_is_one_file_of_one_component() {
         let root = tempfile::tempdir().unwrap();
-        let layout = Layout::new(root.path().to_owned());
+        let layout = Layout::new(root.path().to_owned(), crate::files::Files::real());
         let files = Files::open(&layout, LogLimits::default()).unwrap();
         for name in [
             "a.log",

@@ -9,9 +9,9 @@
 //! A block holds whole lines. So a search from either end decompresses a block at a time, and a position
 //! in the plain text is the same before and after the compression.
 
-use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::FileExt;
+
+use crate::files::FileHandle;
 
 /// The most plain bytes in a block: more than the longest line.
 pub(super) const BLOCK_BYTES: usize = 512 << 10;
@@ -68,8 +68,8 @@ fn length(bytes: usize) -> io::Result<u32> {
 ///
 /// # Errors
 /// `InvalidData` where it is none of ours.
-pub(super) fn blocks(file: &File) -> io::Result<Vec<Block>> {
-    let end = file.metadata()?.len();
+pub(super) fn blocks(file: &FileHandle) -> io::Result<Vec<Block>> {
+    let end = file.length()?;
     let (mut at, mut start) = (0, 0);
     let mut blocks = Vec::new();
     while at < end {
@@ -96,7 +96,7 @@ pub(super) fn blocks(file: &File) -> io::Result<Vec<Block>> {
 }
 
 /// The plain text of a block.
-pub(super) fn read_block(file: &File, block: &Block) -> io::Result<Vec<u8>> {
+pub(super) fn read_block(file: &FileHandle, block: &Block) -> io::Result<Vec<u8>> {
     let mut frame = vec![0; block.packed];
     file.read_exact_at(&mut frame, block.at)?;
     let plain = zstd::bulk::decompress(&frame, block.bytes)?;
@@ -108,12 +108,20 @@ pub(super) fn read_block(file: &File, block: &Block) -> io::Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::fs::File;
+    use std::path::PathBuf;
 
-    fn packed(text: &[u8]) -> File {
+    use super::*;
+    use crate::files::Files;
+
+    fn handle(file: File) -> FileHandle {
+        Files::real().handle(file, PathBuf::new())
+    }
+
+    fn packed(text: &[u8]) -> FileHandle {
         let mut file = tempfile::tempfile().unwrap();
         pack(&mut &text[..], &mut file).unwrap();
-        file
+        handle(file)
     }
 
     #[test]
@@ -136,7 +144,8 @@ mod tests {
     #[test]
     fn any_reader_of_zstd_reads_it() {
         let text = b"one\ntwo\nthree, and no end".repeat(40_000);
-        let mut file = packed(&text);
+        let mut file = tempfile::tempfile().unwrap();
+        pack(&mut &text[..], &mut file).unwrap();
         io::Seek::rewind(&mut file).unwrap();
         let mut read = Vec::new();
         zstd::stream::copy_decode(&mut file, &mut read).unwrap();
@@ -149,7 +158,7 @@ mod tests {
         for text in [&b"short"[..], &[0; 64]] {
             let mut file = tempfile::tempfile().unwrap();
             file.write_all(text).unwrap();
-            assert!(blocks(&file).is_err());
+            assert!(blocks(&handle(file)).is_err());
         }
         // A frame that ends early is found when it is read.
         let file = packed(&b"text\n".repeat(1000));

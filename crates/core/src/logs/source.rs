@@ -1,18 +1,17 @@
 //! One file of a log, read a chunk of whole lines at a time, from either end.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 
 use super::packed::{self, BLOCK_BYTES, Block};
+use crate::files::FileHandle;
 
 /// A file of a log.
 #[derive(Debug)]
 pub(super) enum Source {
     /// As it was written, up to where it went when it was opened.
-    Plain(File, u64),
+    Plain(FileHandle, u64),
     /// Compressed.
-    Packed(File, Vec<Block>),
+    Packed(FileHandle, Vec<Block>),
 }
 
 /// Lines of a file.
@@ -28,13 +27,13 @@ pub(super) struct Chunk {
 
 impl Source {
     /// A file as it was written.
-    pub(super) fn plain(file: File) -> io::Result<Self> {
-        let end = file.metadata()?.len();
+    pub(super) fn plain(file: FileHandle) -> io::Result<Self> {
+        let end = file.length()?;
         Ok(Source::Plain(file, end))
     }
 
     /// A compressed file.
-    pub(super) fn packed(file: File) -> io::Result<Self> {
+    pub(super) fn packed(file: FileHandle) -> io::Result<Self> {
         let blocks = packed::blocks(&file)?;
         Ok(Source::Packed(file, blocks))
     }
@@ -126,7 +125,7 @@ fn chunk_at(position: u64, mut bytes: Vec<u8>, from: usize, until: usize) -> Chu
 }
 
 /// The bytes between two positions of a file, or those that are there.
-fn read(file: &File, from: u64, until: u64) -> io::Result<Vec<u8>> {
+fn read(file: &FileHandle, from: u64, until: u64) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; usize::try_from(until.saturating_sub(from)).unwrap_or(0)];
     let mut filled = 0;
     while filled < bytes.len() {
@@ -144,15 +143,18 @@ fn read(file: &File, from: u64, until: u64) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+    use std::path::PathBuf;
 
     use super::*;
+    use crate::files::Files;
 
     fn sources(text: &[u8]) -> [Source; 2] {
         let mut plain = tempfile::tempfile().unwrap();
         plain.write_all(text).unwrap();
         let mut packed = tempfile::tempfile().unwrap();
         packed::pack(&mut &text[..], &mut packed).unwrap();
-        [Source::plain(plain).unwrap(), Source::packed(packed).unwrap()]
+        let handle = |file| Files::real().handle(file, PathBuf::new());
+        [Source::plain(handle(plain)).unwrap(), Source::packed(handle(packed)).unwrap()]
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::ffi::{CStr, CString};
 use std::io::ErrorKind;
 use std::os::fd::AsFd;
 
+#[cfg(not(target_os = "linux"))]
 use rustix::fs::AtFlags;
 #[cfg(target_os = "linux")]
 use rustix::fs::Mode;
@@ -11,6 +12,7 @@ use rustix::io::Errno;
 
 use super::{Entries, FOLDER_MODE, Folder};
 use crate::error::{Result, StoreError};
+use crate::files::Action;
 
 /// Folders that are open at a time. What is nested deeper is first moved up, so that a tree of any depth
 /// goes with this many descriptors.
@@ -59,7 +61,8 @@ fn remove_shallow(
                 open.push((Entries::of(child)?, name));
             } else {
                 let fresh = fresh_name()?;
-                rustix::fs::renameat(folder.fd, &name, &yard.fd, fresh.as_str())
+                folder
+                    .renamed(&name, yard, fresh.as_str())
                     .map_err(|errno| folder.failed("moving a folder up", errno))?;
                 deeper.push(fresh);
             }
@@ -95,12 +98,14 @@ fn remove_emptied<Fd: AsFd>(
 /// Removes a name that is no folder; opens it where it is one.
 fn unlink_or_open<Fd: AsFd>(parent: &Folder<Fd>, name: &CStr) -> Result<Option<Folder>> {
     // A folder is refused by the system; nothing is followed, and nothing opened.
-    let mut unlinked = rustix::fs::unlinkat(&parent.fd, name, AtFlags::empty());
+    let mut unlinked = parent.unlinked(name);
     if unlinked == Err(Errno::ACCESS) {
         // Its owner, this user, has closed the folder around it.
-        rustix::fs::fchmod(&parent.fd, FOLDER_MODE)
+        parent
+            .before_own(Action::SetMode)
+            .and_then(|()| rustix::fs::fchmod(&parent.fd, FOLDER_MODE))
             .map_err(|errno| parent.failed("opening a closed folder", errno))?;
-        unlinked = rustix::fs::unlinkat(&parent.fd, name, AtFlags::empty());
+        unlinked = parent.unlinked(name);
     }
     match unlinked {
         Ok(()) | Err(Errno::NOENT) => return Ok(None),
@@ -109,7 +114,9 @@ fn unlink_or_open<Fd: AsFd>(parent: &Folder<Fd>, name: &CStr) -> Result<Option<F
     }
     let child = match parent.child(name) {
         Err(StoreError::Io { source, .. }) if source.kind() == ErrorKind::PermissionDenied => {
-            reopen(parent, name)
+            parent
+                .before(Action::SetMode, name)
+                .and_then(|()| reopen(parent, name))
                 .map_err(|errno| parent.failed("opening a closed folder", errno))?;
             parent.child(name)?
         }

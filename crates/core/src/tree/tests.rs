@@ -1,6 +1,6 @@
 //! Each trick that a tree may play on whoever walks it.
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -30,7 +30,7 @@ impl Ground {
     }
 
     fn open(&self) -> Folder {
-        Folder::open_own(self.folder.path(), "test").unwrap()
+        Folder::open_own(&Files::real(), self.folder.path(), "test").unwrap()
     }
 
     fn tree(&self) -> Folder {
@@ -71,7 +71,7 @@ fn code<T: std::fmt::Debug>(result: Result<T>) -> ErrorCode {
 
 /// Nests folders by going into each, for no path is that long.
 fn nest(root: &Path, levels: usize) {
-    let mut folder = Folder::open_own(root, "test").unwrap();
+    let mut folder = Folder::open_own(&Files::real(), root, "test").unwrap();
     for _ in 0..levels {
         folder = folder.make_child("deeper").unwrap();
     }
@@ -135,7 +135,10 @@ fn a_name_is_opened_only_as_what_it_is_to_be() {
     }
     // What is exchanged between the look and the opening is found out by what is open.
     for name in ["to-a-file", "fifo", "socket", "inner"] {
-        assert!(tree.open_regular(name, OPEN_FILE).unwrap().is_none(), "{name} was opened");
+        assert!(
+            tree.open_regular(name, Action::Open, OPEN_FILE).unwrap().is_none(),
+            "{name} was opened"
+        );
     }
     for name in ["to-a-file", "fifo", "inner"] {
         assert!(tree.append(name).is_err(), "{name} was opened to append");

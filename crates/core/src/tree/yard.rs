@@ -28,14 +28,15 @@ impl Yard {
     /// Makes a folder under a name that nothing has.
     pub(crate) fn make(&self) -> Result<(String, Folder)> {
         let name = fresh_name()?;
-        let folder = self.folder.make_child(name.as_str())?;
+        let made = self.folder.make_child(name.as_str());
+        let folder = made.inspect_err(|_| self.forget(&name))?;
         Ok((name, folder))
     }
 
     /// Makes a file with this content under a name that nothing has.
     pub(crate) fn make_file(&self, content: &[u8]) -> Result<String> {
         let name = fresh_name()?;
-        self.folder.write_new(&name, content)?;
+        self.folder.write_new(&name, content).inspect_err(|_| self.forget(&name))?;
         Ok(name)
     }
 
@@ -69,6 +70,11 @@ impl Yard {
     /// Removes what stands here under a name.
     pub(crate) fn remove(&self, name: &str) -> Result<()> {
         remove(&self.folder, name, fresh_name)
+    }
+
+    /// The same, of what could not be finished. What can't be removed now is removed at the next start.
+    pub(crate) fn forget(&self, name: &str) {
+        drop(self.remove(name));
     }
 
     /// What stands here: right after the start, what a crash has left.

@@ -6,6 +6,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use osnova_storage_core::StoreError;
+use osnova_storage_core::files::Files;
 use osnova_storage_core::layout::sync_dir;
 use zeroize::Zeroizing;
 
@@ -82,7 +83,7 @@ impl OwnerToken {
             fs::rename(&beside, path)
         };
         write().map_err(|error| TokenError::Io(path.display().to_string(), error))?;
-        sync_dir(folder)?;
+        sync_dir(&Files::real(), folder)?;
         Ok(token)
     }
 

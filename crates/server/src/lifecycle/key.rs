@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use osnova_storage_core::files::Files;
 use osnova_storage_core::layout::make_private_dir;
 use osnova_storage_core::vault::keys::{KeyError, MAX_KEY_FILE_BYTES, MasterKey};
 use zeroize::Zeroizing;
@@ -91,7 +92,7 @@ fn make(path: &Path) -> Result<MasterKey, KeySourceError> {
     let unfit = |source| KeySourceError::Unfit { path: path.to_owned(), source };
     let phrase = MasterKey::generate_phrase().map_err(unfit)?;
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        make_private_dir(folder).map_err(io)?;
+        make_private_dir(&Files::real(), folder).map_err(io)?;
     }
     // Never over an existing file: it may be the only copy of a key.
     let mut file =

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use osnova_storage_core::Caller;
 use osnova_storage_core::db::auth::sockets::MAX_SOCKETS;
+use osnova_storage_core::files::Files;
 use osnova_storage_core::health::{Cause, Health};
 use osnova_storage_core::layout::make_private_dir;
 use tokio::sync::{mpsc, watch};
@@ -147,7 +148,7 @@ impl ComponentSockets {
             return Err(unusable(path, "the path must be absolute".to_owned()));
         }
         if let Some(folder) = self.own_folder(path) {
-            return make_private_dir(folder).map_err(|error| failed(path, error));
+            return make_private_dir(&Files::real(), folder).map_err(|error| failed(path, error));
         }
         if path.parent().is_some_and(Path::is_dir) {
             return Ok(());

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use osnova_storage_core::files::Files;
 use osnova_storage_core::layout::make_private_dir;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, connect, socket};
@@ -44,7 +45,7 @@ enum Role {
 impl UnixSocket {
     /// Binds the owner's socket, in a folder of this user's alone where it has to be made.
     pub(super) fn bind_owner(path: &Path) -> Result<Self, ListenError> {
-        make_private_dir(folder_of(path)).map_err(|error| failed(path, error))?;
+        make_private_dir(&Files::real(), folder_of(path)).map_err(|error| failed(path, error))?;
         Self::bind(path, Role::Owner, PRIVATE, None)
     }
 
@@ -56,7 +57,7 @@ impl UnixSocket {
         owners: impl Iterator<Item = &'a Path>,
     ) -> Result<Self, ListenError> {
         let folder = folder_of(path);
-        make_private_dir(folder).map_err(|error| failed(path, error))?;
+        make_private_dir(&Files::real(), folder).map_err(|error| failed(path, error))?;
         let Some(group) = group else {
             return Self::bind(path, Role::Component, PRIVATE, None);
         };

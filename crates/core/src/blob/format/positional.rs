@@ -8,6 +8,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
+use crate::files::FileHandle;
+
 /// Something that can be read at any place, by several readers at once.
 pub trait ReadAt {
     /// Fills `buf` from `offset` on.
@@ -59,6 +61,26 @@ impl WriteAt for File {
 
     fn flush_behind(&self) -> io::Result<()> {
         self.sync_data()
+    }
+}
+
+impl ReadAt for FileHandle {
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        FileHandle::read_exact_at(self, buf, offset)
+    }
+
+    fn file_len(&self) -> io::Result<u64> {
+        self.length()
+    }
+}
+
+impl WriteAt for FileHandle {
+    fn write_all_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
+        FileHandle::write_all_at(self, buf, offset)
+    }
+
+    fn flush_behind(&self) -> io::Result<()> {
+        FileHandle::flush_behind(self)
     }
 }
 
