@@ -83,7 +83,7 @@ fn seal(content: &[u8], mut sealer: Sealer) -> Vec<u8> {
     for number in 0..count {
         let chunk = &content[number * chunk_size..content.len().min((number + 1) * chunk_size)];
         let mut stored = vec![0; chunk.len() + TAG_LEN];
-        let len = sealer.seal_chunk(chunk, number + 1 == count, &mut stored);
+        let len = sealer.seal_chunk(chunk, number + 1 == count, None, &mut stored);
         file.extend_from_slice(&stored[..len]);
     }
     let trailer = sealer.finish(&Sha256::digest(content).into());

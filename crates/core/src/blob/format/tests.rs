@@ -36,7 +36,7 @@ fn seal_with(content: &[u8], mut sealer: Sealer) -> Vec<u8> {
     for number in 0..count {
         let chunk = &content[number * size..content.len().min((number + 1) * size)];
         let mut stored = vec![0; chunk.len() + TAG_LEN];
-        sealer.seal_chunk(chunk, number + 1 == count, &mut stored);
+        sealer.seal_chunk(chunk, number + 1 == count, None, &mut stored);
         file.extend(stored);
     }
     file[..HEADER_LEN].copy_from_slice(&sealer.finish(&sha256(content)).header);
@@ -257,8 +257,8 @@ fn a_range_touches_the_header_and_the_chunks_it_needs() {
 fn nothing_is_sealed_after_the_last_chunk() {
     let mut sealer = Sealer::new(&keys(1)).unwrap();
     let mut out = [0; 17];
-    sealer.seal_chunk(b"x", true, &mut out);
-    sealer.seal_chunk(b"y", true, &mut out);
+    sealer.seal_chunk(b"x", true, None, &mut out);
+    sealer.seal_chunk(b"y", true, None, &mut out);
 }
 
 #[test]
