@@ -1,6 +1,7 @@
 //! The formats under random content and deliberate damage. The vectors and golden files stand in
 //! `tests/vectors.rs`; here files are made on the spot, in many sizes and with every kind of harm.
 
+mod compression;
 mod damage;
 mod old_format;
 mod streams;
@@ -51,7 +52,7 @@ fn seal(content: &[u8], chunk_log2: u8, file_key: u8) -> Vec<u8> {
     )
 }
 
-/// A compressed file made by hand, as long as no writer makes them. `stored` gives each chunk as it
+/// A compressed file made by hand, also such as no writer makes. `stored` gives each chunk as it
 /// is to be sealed; `tamper` may change the list of stored lengths before it is sealed.
 fn seal_zstd(content: &[u8], stored: &[Vec<u8>], tamper: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     use chacha20poly1305::aead::{Aead, KeyInit, Payload};
