@@ -12,7 +12,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use osnova_storage_core::blob::format::{
-    AnyBlob, ChunkSize, Codec, Compressor, FileKey, FormatError, HEADER_LEN, Header, Sealer, TAG_LEN,
+    AnyBlob, ChunkSize, Codec, Compressor, FileKey, FormatError, HEADER_LEN, Header, Sealer,
+    TAG_LEN,
 };
 use osnova_storage_core::vault::keys::{KeySet, MasterKey};
 use serde_json::Value;

@@ -51,7 +51,8 @@ fn plain_len(len: usize) -> u64 {
 
 #[test]
 fn content_of_any_shape_comes_back_whole_and_in_parts() {
-    for len in [0, 1, 511, 512, 65535, 65536, 65537, 262_143, 262_144, 262_145, 900_000, 6_000_000] {
+    for len in [0, 1, 511, 512, 65535, 65536, 65537, 262_143, 262_144, 262_145, 900_000, 6_000_000]
+    {
         let half = len / 2;
         for (shape, content) in [
             ("text", text(len)),
