@@ -69,6 +69,14 @@ impl Request {
         Self { bytes: get_head(hash).into_bytes(), id_at: None, serial_at: None }
     }
 
+    /// `GET /blobs/{hash}` of `length` bytes from `offset` on.
+    pub(crate) fn get_range(hash: &str, offset: u64, length: u64) -> Self {
+        let last = offset + length - 1;
+        let range = format!("Range: bytes={offset}-{last}\r\n\r\n");
+        let bytes = get_head(hash).trim_end().to_owned() + "\r\n" + &range;
+        Self { bytes: bytes.into_bytes(), id_at: None, serial_at: None }
+    }
+
     /// A Redis command.
     pub(crate) fn redis(words: &[&str]) -> Self {
         let mut text = format!("*{}\r\n", words.len());

@@ -393,3 +393,34 @@ fn a_large_content_comes_back_as_it_went() {
     let stored = fs::read(daemon.root().join("blobs").join(format!("{hash}.enc"))).unwrap();
     assert!(!stored.windows(64).any(|window| window == &content[..64]), "plaintext lies on disk");
 }
+
+/// Text is stored compressed, which only its owner sees: in `stat` and in what the store takes.
+#[test]
+fn text_takes_less_room_and_stat_says_so() {
+    let daemon = Daemon::start();
+    let text: String = (0..40_000).map(|line| format!("line {line} of a long text\n")).collect();
+    let text = text.as_bytes();
+    for (content, codec) in [(text, "zstd"), (noise(7, text.len()).as_slice(), "none")] {
+        let answer = put(&daemon, "", "", content);
+        assert_eq!(answer.json()["size"], json!(content.len()));
+        let hash = hash_of(content);
+        let stat = daemon.ok("blobs.stat", json!([hash]));
+        let stored = fs::metadata(daemon.root().join(format!("blobs/{hash}.enc"))).unwrap().len();
+        assert_eq!((&stat["codec"], &stat["storedSize"]), (&json!(codec), &json!(stored)));
+        let is_shorter = stored < content.len() as u64 / 2;
+        assert_eq!(is_shorter, codec == "zstd", "{stored}");
+        // Whole and in part it is what was put.
+        assert!(get(&daemon, &hash, "").body == content);
+        let part = get(&daemon, &hash, "Range: bytes=500000-600000\r\n");
+        assert_eq!(part.status, 206);
+        assert!(part.body == content[500_000..=600_000]);
+    }
+    let stored = fs::read_dir(daemon.root().join("blobs")).unwrap();
+    let stored: u64 = stored
+        .map(|entry| entry.unwrap().metadata().unwrap())
+        .filter(fs::Metadata::is_file)
+        .map(|metadata| metadata.len())
+        .sum();
+    let usage = daemon.ok("blobs.usage", json!([]));
+    assert_eq!(usage["storedBytes"], json!(stored));
+}

@@ -115,7 +115,7 @@ fn put(
 ) -> Result<String, Box<dyn Error>> {
     let content_type = content_type.map(str::parse).transpose()?;
     let holding = Holding { name: None, content_type, metadata: None, pinned };
-    let put = PutBlob { holding, expected_hash: None };
+    let put = PutBlob { holding, expected_hash: None, length: None };
     let keys = store.vault().keys()?;
     let stored = store.blobs().put(store.db(), &keys, caller, &mut content, &put)?;
     Ok(stored.hash.to_string())

@@ -302,7 +302,7 @@ fn what_is_not_whole_or_not_what_was_promised_is_not_stored() {
             put_blob_with(&store, &owner(), &bytes, holding(), Some(sha256(b"something else")));
         assert_eq!(fields(&refused.unwrap_err()), ["expectedHash"]);
         let keys = store.vault().keys().unwrap();
-        let put = PutBlob { holding: holding(), expected_hash: None };
+        let put = PutBlob { holding: holding(), expected_hash: None, length: None };
         let broken = store.blobs().put(store.db(), &keys, &owner(), &mut Broken(size), &put);
         assert_eq!(code(&broken), ErrorCode::IoError);
     }

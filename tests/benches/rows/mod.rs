@@ -1,6 +1,7 @@
 //! The rows, in groups that share a daemon: which there are, in the order of the table.
 
 mod blobs;
+mod compress;
 mod events;
 mod flat;
 mod life;
@@ -76,6 +77,11 @@ pub(crate) const GROUPS: &[Group] = &[
         name: "stream",
         about: "1 GiB in and out, against one core and the disk",
         measure: streams::speed,
+    },
+    Group {
+        name: "compress",
+        about: "256 MiB of JSON, against content that does not compress",
+        measure: compress::measure,
     },
     Group {
         name: "memory",

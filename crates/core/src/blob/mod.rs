@@ -98,6 +98,9 @@ pub struct PutBlob {
     pub holding: Holding,
     /// Refuse it unless this is its hash.
     pub expected_hash: Option<BlobHash>,
+    /// What its source holds at most, where that is known before. It may then be compressed in a store
+    /// for contents so long that they are not.
+    pub length: Option<u64>,
 }
 
 /// The contents of a data root.
@@ -153,7 +156,7 @@ impl BlobStore {
         let mut source = ReserveGuard { source, store: self, until_check: 0 };
         // Whether there is room for it is decided when its hash is known: what is stored already
         // takes none, or a put whose answer was lost could not be repeated in a full store.
-        let most = self.limits.of(caller);
+        let most = self.limits.of(caller).min(put.length.unwrap_or(u64::MAX));
         let sealed = seal_stream(&mut source, temporary.file(), keys, most)
             .map_err(|error| self.seal_error(error, caller))?;
         let written = written(&sealed);
@@ -447,7 +450,7 @@ fn written(sealed: &Sealed) -> Written {
         hash: BlobHash::new(sealed.sha256),
         size: sealed.size,
         stored_size: sealed.stored_size,
-        codec: 0,
+        codec: sealed.codec.number(),
     }
 }
 

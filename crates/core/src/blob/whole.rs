@@ -93,8 +93,8 @@ impl BlobStore {
             return Ok(Err(Fault::Damaged("the content does not have this hash")));
         }
         let codec = match &blob {
-            AnyBlob::Format1(reader) if reader.header().codec == Codec::Zstd => 1,
-            _ => 0,
+            AnyBlob::Format1(reader) => reader.header().codec.number(),
+            AnyBlob::Format0(_) => Codec::None.number(),
         };
         let written = Written {
             hash: *hash,

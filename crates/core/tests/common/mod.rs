@@ -320,7 +320,7 @@ pub(crate) fn put_blob_with(
     expected_hash: Option<BlobHash>,
 ) -> Result<BlobPut> {
     let keys = store.vault().keys()?;
-    let put = PutBlob { holding, expected_hash };
+    let put = PutBlob { holding, expected_hash, length: None };
     store.blobs().put(store.db(), &keys, caller, &mut content, &put)
 }
 

@@ -59,11 +59,12 @@ async fn store(
     content: Body,
 ) -> Result<BlobPut, ApiError> {
     access::admit(credential, &Put::SPEC)?;
-    let put = put_params(headers, query)?;
+    let mut put = put_params(headers, query)?;
     let caller = credential.caller();
     let limit = app.store.blobs().limits().of(caller);
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    if announced.and_then(|length| length.parse().ok()).is_some_and(|length: u64| length > limit) {
+    put.length = announced.and_then(|length| length.parse().ok());
+    if put.length.is_some_and(|length| length > limit) {
         let message = "the content is larger than all that the caller may hold";
         return Err(ApiError::new(ErrorCode::QuotaExceeded, message));
     }
@@ -304,7 +305,8 @@ fn put_params(headers: &HeaderMap, query: Option<&str>) -> Result<PutBlob, ApiEr
             _ => return Err(ApiError::field("query", "takes only pin")),
         };
     }
-    Ok(PutBlob { holding: Holding { name, content_type, metadata: None, pinned }, expected_hash })
+    let holding = Holding { name, content_type, metadata: None, pinned };
+    Ok(PutBlob { holding, expected_hash, length: None })
 }
 
 /// Headers are ASCII, so `X-Name` is percent-encoded UTF-8 (RFC 3986, section 2.1).

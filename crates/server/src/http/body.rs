@@ -15,8 +15,9 @@ use tokio::time::Sleep;
 
 use crate::access::Credential;
 
-/// Parts of an incoming body on their way, at most: each is what was read from the connection at once.
-const INCOMING_PARTS: usize = 8;
+/// Parts of an incoming body on their way, at most: each is what was read from the connection at once, up
+/// to 400 KiB.
+const INCOMING_PARTS: usize = 4;
 /// Parts of an outgoing body on their way, at most. They are large, and more are ready behind them: a
 /// longer queue makes nothing faster, and every slow reader would hold one.
 const OUTGOING_PARTS: usize = 2;

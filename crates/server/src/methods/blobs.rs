@@ -49,6 +49,7 @@ fn put(app: &App, caller: &Caller, params: &PutParams) -> Result<BlobPut> {
             pinned: params.pin.unwrap_or(true),
         },
         expected_hash: params.expected_hash,
+        length: u64::try_from(params.data.0.len()).ok(),
     };
     app.store.blobs().put(app.store.db(), &keys, caller, &mut params.data.0.as_slice(), &put)
 }

@@ -6,16 +6,15 @@
 //! threads end with the range, or when their [`ReadAhead`] is dropped.
 
 use std::io;
+use std::ops::Range;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
+use super::crew::hands;
 use super::{BlobReader, FormatError, RangeReader, ReadAt, index, length};
 
-/// Threads that open pieces. With two, opening keeps up with hashing and with common disks.
-const OPENERS: u64 = 2;
-
 /// The length of a piece: a handful of chunks, so that a thread is not woken for little.
-const PIECE_BYTES: u64 = 512 * 1024;
+const PIECE_BYTES: u64 = 256 * 1024;
 
 /// The pieces of a range, in order.
 pub struct ReadAhead {
@@ -40,12 +39,14 @@ impl ReadAhead {
         let piece_len = PIECE_BYTES.max(length(blob.header().chunk_size.bytes()));
         let pieces = len.div_ceil(piece_len);
         let mut openers = Vec::new();
-        for first in 0..OPENERS.min(pieces) {
+        let threads = length(hands()).min(pieces);
+        for first in 0..threads {
             let (to_consumer, opened) = sync_channel(1);
             let range = blob.range(offset, len)?;
+            let turns = first..threads;
             thread::Builder::new()
                 .name("blob-open".to_owned())
-                .spawn(move || open_pieces(range, offset, piece_len, first, &to_consumer))?;
+                .spawn(move || open_pieces(range, offset, piece_len, turns, &to_consumer))?;
             openers.push(opened);
         }
         Ok(Self { openers, next_piece: 0, pieces })
@@ -59,7 +60,7 @@ impl ReadAhead {
         if self.next_piece == self.pieces {
             return Ok(None);
         }
-        let opener = &self.openers[index(self.next_piece % OPENERS)];
+        let opener = &self.openers[index(self.next_piece % length(self.openers.len()))];
         let stopped = |_| io::Error::other("the thread that reads ahead has stopped at an error");
         let piece = opener.recv().map_err(stopped)??;
         self.next_piece += 1;
@@ -67,17 +68,17 @@ impl ReadAhead {
     }
 }
 
-/// Opens every [`OPENERS`]-th piece of a range that begins at `offset`, from the one numbered
-/// `first` on.
+/// Opens pieces of a range that begins at `offset`: the one numbered by the start of `turns`, and then
+/// each that is its end further on.
 fn open_pieces<F: ReadAt>(
     mut range: RangeReader<F>,
     offset: u64,
     piece_len: u64,
-    first: u64,
+    turns: Range<u64>,
     to_consumer: &SyncSender<Result<Vec<u8>, FormatError>>,
 ) {
     let len = range.remaining();
-    let mut from = first * piece_len;
+    let mut from = turns.start * piece_len;
     while from < len {
         range.restart(offset + from, piece_len.min(len - from));
         let piece = open_piece(&mut range);
@@ -86,7 +87,7 @@ fn open_pieces<F: ReadAt>(
         if to_consumer.send(piece).is_err() || failed {
             return;
         }
-        from += OPENERS * piece_len;
+        from += turns.end * piece_len;
     }
 }
 

@@ -225,6 +225,17 @@ impl FileCiphers {
             .is_ok()
     }
 
+    /// Seals the index in place, and puts the tag behind it. Must be done once in the life of a file
+    /// key, for the same reason as the header's tag, and is so by the same means.
+    pub(super) fn seal_index(&self, prefix: &[u8; 32], index: &mut Vec<u8>) {
+        let sealed = self.index.encrypt_inout_detached(
+            &Nonce::from(ONLY_NONCE),
+            prefix,
+            InOutBuf::from(index.as_mut_slice()),
+        );
+        index.extend_from_slice(&must_seal(sealed));
+    }
+
     /// Opens the index in place: `sealed` holds ciphertext and tag, and gets the plaintext.
     pub(super) fn open_index<'a>(
         &self,

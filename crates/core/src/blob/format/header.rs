@@ -21,6 +21,21 @@ pub enum Codec {
     Zstd,
 }
 
+impl Codec {
+    /// As it stands in a header, and in the row of a content.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        match self {
+            Self::None => 0,
+            Self::Zstd => 1,
+        }
+    }
+
+    fn from_number(number: u8) -> Option<Self> {
+        [Self::None, Self::Zstd].into_iter().find(|codec| codec.number() == number)
+    }
+}
+
 /// The size of a chunk's plaintext: a power of two from 4 KiB to 16 MiB. Below, tags and calls
 /// outweigh the content; above, a reader's buffers would outgrow what a daemon may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,11 +109,8 @@ impl Header {
             return Err(FormatError::damaged("the file does not begin with the magic"));
         }
         let [codec, chunk_log2, flag_high, flag_low] = fields.take();
-        let codec = match codec {
-            0 => Codec::None,
-            1 => Codec::Zstd,
-            _ => return Err(FormatError::damaged("the header names an unknown codec")),
-        };
+        let codec = Codec::from_number(codec)
+            .ok_or(FormatError::damaged("the header names an unknown codec"))?;
         let chunk_size = ChunkSize::from_log2(chunk_log2)
             .ok_or(FormatError::damaged("the header's chunk size is out of range"))?;
         if [flag_high, flag_low] != [0; 2] {
@@ -132,10 +144,7 @@ impl Header {
     pub(super) fn prefix(&self) -> [u8; SLOT_A] {
         let mut bytes = [0; SLOT_A];
         bytes[..8].copy_from_slice(&MAGIC);
-        bytes[8] = match self.codec {
-            Codec::None => 0,
-            Codec::Zstd => 1,
-        };
+        bytes[8] = self.codec.number();
         bytes[9] = self.chunk_size.0;
         bytes[12..20].copy_from_slice(&self.plaintext_len.to_be_bytes());
         bytes[20..28].copy_from_slice(&self.body_len.to_be_bytes());

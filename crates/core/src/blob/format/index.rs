@@ -1,7 +1,8 @@
 //! The index of a compressed file: how long each of its chunks is as stored.
 //!
 //! Without compression a chunk's place follows from its number. With it, the lengths stand behind
-//! the chunks, sealed. The whole index is held while the file is open; its size is bounded.
+//! the chunks, sealed. The whole index is held while the file is open; its size is bounded, and so is
+//! the length of contents that are compressed.
 
 use super::cipher::FileCiphers;
 use super::header::Header;
@@ -14,6 +15,19 @@ pub(super) const MAX_INDEX_LEN: u64 = 16 * 1024 * 1024;
 
 /// Places are kept for every so many chunks; between them, lengths are added up.
 const STRIDE: usize = 256;
+
+/// Whether the index of so many chunks is short enough for readers.
+pub(super) fn fits_index(chunks: u64) -> bool {
+    chunks <= (MAX_INDEX_LEN - length(TAG_LEN)) / 4
+}
+
+/// The sealed index of chunks that have these lengths. Once in the life of a file key.
+pub(super) fn seal_lens(lens: &[u32], header: &Header, ciphers: &FileCiphers) -> Vec<u8> {
+    let mut sealed = Vec::with_capacity(index(header.index_len()));
+    sealed.extend(lens.iter().flat_map(|len| len.to_be_bytes()));
+    ciphers.seal_index(&header.prefix(), &mut sealed);
+    sealed
+}
 
 /// Where the chunks of a compressed file lie.
 pub(super) struct ChunkIndex {

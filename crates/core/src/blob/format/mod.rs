@@ -3,8 +3,9 @@
 //! This folder turns content into sealed files and back. It does not know where files lie, what
 //! they are named, who may read them or when they are synced; it is handed open files and keys.
 //! Layers, from below: `positional` (access to files), `cipher` (keys, nonces, tags), `header`
-//! and `index` (the parts of a file), [`Sealer`] and [`BlobReader`] (the whole of it), and
-//! [`seal_stream`] and [`ReadAhead`] on top, which drive them at the speed of the machine.
+//! and `index` (the parts of a file), `compress` (which chunks are worth it), [`Sealer`] and
+//! [`BlobReader`] (the whole of it), and [`seal_stream`] and [`ReadAhead`] on top, which drive them at
+//! the speed of the machine.
 //!
 //! **Format 1**, which is written: a header of 208 bytes with the file's own key, wrapped, and the
 //! content in chunks, each sealed by itself (the STREAM construction). **Format 0**, which is only
@@ -19,6 +20,8 @@
 mod ahead;
 mod any;
 mod cipher;
+mod compress;
+mod crew;
 mod format0;
 mod header;
 mod index;
@@ -36,6 +39,7 @@ use std::io;
 pub use ahead::ReadAhead;
 pub use any::{AnyBlob, AnyRange};
 pub use cipher::FileKey;
+pub use compress::Compressor;
 pub use format0::{Format0Range, Format0Reader};
 pub use header::{ChunkSize, Codec, Header, Slot};
 pub use open::BlobReader;

@@ -8,6 +8,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::cipher::{ChunkNonce, FileCiphers, FileKey};
+use super::compress::Decompressor;
 use super::header::{Codec, Header, slot_at};
 use super::index::ChunkIndex;
 use super::{ContentHash, FormatError, HEADER_LEN, RangeReader, ReadAt, TAG_LEN, WriteAt, length};
@@ -61,7 +62,7 @@ impl<F: ReadAt> BlobReader<F> {
     fn check_empty_chunk(&self) -> Result<(), FormatError> {
         let mut stored = [0; TAG_LEN];
         read_exact(self.file(), &mut stored, self.chunk_place(0))?;
-        self.open_chunk(0, &stored, &mut [], &mut Vec::new())
+        self.open_chunk(0, &stored, &mut [], &mut Decompressor::default())
     }
 
     /// The length of the content.
@@ -123,25 +124,20 @@ impl<F: ReadAt> BlobReader<F> {
     }
 
     /// Opens one chunk from its `stored` bytes into `out`, which has the length of its plaintext.
-    /// `scratch` is used for what is between the cipher and the decompressor.
     pub(super) fn open_chunk(
         &self,
         chunk: u64,
         stored: &[u8],
         out: &mut [u8],
-        scratch: &mut Vec<u8>,
+        decompressor: &mut Decompressor,
     ) -> Result<(), FormatError> {
         let nonce = ChunkNonce::opening(chunk, chunk == self.0.header.last_chunk());
         if stored.len() == out.len() + TAG_LEN {
             return self.0.ciphers.open_chunk(nonce, stored, out);
         }
-        scratch.resize(stored.len().saturating_sub(TAG_LEN), 0);
-        self.0.ciphers.open_chunk(nonce, stored, scratch)?;
-        // Decompression into a slice never writes past it, whatever the frame claims.
-        match zstd::bulk::decompress_to_buffer(scratch, out) {
-            Ok(len) if len == out.len() => Ok(()),
-            _ => Err(FormatError::damaged("a chunk does not decompress to its length")),
-        }
+        let frame = decompressor.frame(stored.len().saturating_sub(TAG_LEN));
+        self.0.ciphers.open_chunk(nonce, stored, frame)?;
+        decompressor.decompress(out)
     }
 }
 

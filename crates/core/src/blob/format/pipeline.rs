@@ -1,9 +1,9 @@
 //! Content in, sealed file out, at the speed of the machine and in constant memory.
 //!
 //! Small content is hashed and sealed where it is, and written at once. From [`INLINE_MAX`] on,
-//! three threads share the work: this one reads and seals, one hashes the same blocks meanwhile,
-//! and one writes what is sealed. Sealing costs about as much as hashing, and writing about half of
-//! it, so that two cores are kept busy in whatever proportion the machine has.
+//! threads share the work: this one reads, one hashes the blocks, a [`Crew`] compresses and seals the
+//! same blocks meanwhile, and one writes what is sealed. Only hashing can't be shared out, so that it
+//! sets the pace, unless compressing does, or the disk.
 //!
 //! Plaintext stands in few blocks that are used again and again and wiped at the end. What goes to
 //! the file is sealed before it is handed to the operating system.
@@ -11,25 +11,27 @@
 use std::io::{self, Read};
 use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 
 use sha2::{Digest, Sha256};
 use zeroize::Zeroize;
 
+use super::compress::Compressor;
+use super::crew::{Crew, hands};
 use super::writer::Writer;
-use super::{ContentHash, HEADER_LEN, MAX_PLAINTEXT_LEN, Sealer, TAG_LEN, WriteAt, length};
+use super::{Codec, ContentHash, HEADER_LEN, MAX_PLAINTEXT_LEN, Sealer, WriteAt, length};
 use crate::vault::keys::KeySet;
 
 /// Up to this length a second thread costs more than it gains.
 const INLINE_MAX: usize = 256 * 1024;
 
 /// What is read, hashed, sealed and written in one go: a multiple of every chunk size in use.
-const BLOCK_BYTES: usize = 512 * 1024;
+const BLOCK_BYTES: usize = 256 * 1024;
 
-/// Blocks under way at once: one being sealed, one being read behind it, one being hashed, and one
-/// between, so that a thread that is held up for a moment does not hold up the other.
-const BLOCKS: usize = 4;
+/// Blocks beside those that are being sealed: one waiting to be, one being read behind it, and one
+/// being hashed.
+const MORE_BLOCKS: usize = 3;
 
 /// What was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +42,8 @@ pub struct Sealed {
     pub size: u64,
     /// The file's length.
     pub stored_size: u64,
+    /// Whether chunks of it are compressed.
+    pub codec: Codec,
 }
 
 /// Why content was not written. What stands in the file is then not a blob: its header is missing.
@@ -64,7 +68,8 @@ pub enum SealError {
 
 /// Reads `source` to its end and writes it to `out`, an empty file, sealed under the blob key of
 /// `keys`. The header is written last, so that a file that was not finished does not open; nothing
-/// is synced.
+/// is synced. Chunks that shrink are compressed, unless the content's beginning says that few will, or
+/// content of `max_size` bytes would be too long for it.
 ///
 /// # Errors
 /// See [`SealError`]. Content of exactly `max_size` bytes is allowed.
@@ -79,45 +84,63 @@ pub fn seal_stream(
     let mut source = Source { source, read: 0, limit: max_size.min(MAX_PLAINTEXT_LEN) };
     let mut first = Block::new(INLINE_MAX);
     source.fill(&mut first)?;
-    if first.is_full() {
-        seal_overlapped(first, source, sealer, out)
-    } else {
-        seal_inline(first.content(), sealer, out)
+    let mut compressor = Compressor::new().map_err(SealError::System)?;
+    if !first.is_full() {
+        return seal_inline(first.content(), sealer, compressor, out);
     }
+    let compress = sealer.may_compress(source.limit) && compressor.samples_well(first.content());
+    let mut compressors = Vec::from_iter(compress.then_some(Some(compressor)));
+    while compressors.len() < hands() {
+        let another = compress.then(Compressor::new).transpose().map_err(SealError::System)?;
+        compressors.push(another);
+    }
+    seal_overlapped(first, source, sealer, compressors, out)
 }
 
 /// Seals content that is in memory, and writes it with a single call.
-fn seal_inline(content: &[u8], mut sealer: Sealer, out: &dyn WriteAt) -> Result<Sealed, SealError> {
-    let mut file = vec![0; HEADER_LEN + stored_len(content.len(), &sealer)];
-    seal_block(&mut sealer, content, true, &mut file[HEADER_LEN..]);
+fn seal_inline(
+    content: &[u8],
+    mut sealer: Sealer,
+    mut compressor: Compressor,
+    out: &dyn WriteAt,
+) -> Result<Sealed, SealError> {
+    let turn = sealer.turn(content.len(), true);
+    let mut file = vec![0; HEADER_LEN + turn.room()];
+    let sealed = turn.seal(content, Some(&mut compressor), &mut file[HEADER_LEN..]);
+    file.truncate(HEADER_LEN + sealed.stored_len());
+    sealer.enter(&sealed);
     let sha256 = Sha256::digest(content).into();
     let trailer = sealer.finish(&sha256);
     file[..HEADER_LEN].copy_from_slice(&trailer.header);
     file.extend_from_slice(&trailer.after_chunks);
     out.write_all_at(&file, 0).map_err(SealError::Output)?;
-    Ok(Sealed { sha256, size: length(content.len()), stored_size: length(file.len()) })
+    let (size, stored_size) = (length(content.len()), length(file.len()));
+    Ok(Sealed { sha256, size, stored_size, codec: trailer.codec })
 }
 
-/// Seals content of any length: this thread reads and seals, one hashes, and one writes.
+/// Seals content of any length: this thread reads, others hash, seal and write.
 fn seal_overlapped(
     first: Block,
     mut source: Source<'_>,
     mut sealer: Sealer,
+    compressors: Vec<Option<Compressor>>,
     out: &dyn WriteAt,
 ) -> Result<Sealed, SealError> {
     thread::scope(|scope| {
-        let (to_hasher, blocks) = sync_channel(BLOCKS);
-        let (give_back, from_hasher) = sync_channel(BLOCKS);
+        let blocks = compressors.len() + MORE_BLOCKS;
+        let (to_hasher, to_hash) = sync_channel(blocks);
+        let (give_back, given_back) = channel();
+        let crew = Crew::spawn(scope, compressors, &give_back).map_err(SealError::System)?;
         let hasher = thread::Builder::new()
             .name("blob-hash".to_owned())
-            .spawn_scoped(scope, move || hash_blocks(&blocks, &give_back))
+            .spawn_scoped(scope, move || hash_blocks(&to_hash, &give_back))
             .map_err(SealError::System)?;
         let writer = Writer::spawn(scope, out, length(HEADER_LEN)).map_err(SealError::System)?;
 
-        let pool = Pool { unused: BLOCKS, from_hasher };
-        let sealed = seal_blocks(first, &mut source, &mut sealer, &writer, &to_hasher, pool);
-        // The threads end when there is nothing more to come for them.
-        drop(to_hasher);
+        let pool = Pool { unused: blocks, given_back };
+        let sealed = Stages { sealer: &mut sealer, writer: &writer, crew, to_hasher, pool }
+            .run(first, &mut source);
+        // The threads have ended, or end when they see that there is nothing more to come for them.
         let sha256 = hasher.join().unwrap_or_else(|panic| resume_unwind(panic));
         let place = writer.finish().map_err(SealError::Output)?;
         sealed?;
@@ -126,40 +149,52 @@ fn seal_overlapped(
         out.write_all_at(&trailer.after_chunks, place).map_err(SealError::Output)?;
         out.write_all_at(&trailer.header, 0).map_err(SealError::Output)?;
         let stored_size = place + length(trailer.after_chunks.len());
-        Ok(Sealed { sha256, size: source.read, stored_size })
+        Ok(Sealed { sha256, size: source.read, stored_size, codec: trailer.codec })
     })
 }
 
-/// Reads and seals block by block. A block is sealed when the one behind it has been read, as only
-/// then it is known whether it is the last. Ends early, without an error of its own, when the
-/// writer has failed: the writer knows why.
-fn seal_blocks(
-    first: Block,
-    source: &mut Source<'_>,
-    sealer: &mut Sealer,
-    writer: &Writer<'_>,
-    to_hasher: &SyncSender<Arc<Block>>,
-    mut pool: Pool,
-) -> Result<(), SealError> {
-    let mut block = Arc::new(first);
-    loop {
-        // Fails only when the hasher has panicked, which joining it brings to light.
-        let _ = to_hasher.send(Arc::clone(&block));
-        let mut next = pool.block();
-        source.fill(&mut next)?;
-        let last = next.content().is_empty();
-        let mut stored = writer.buffer();
-        stored.resize(stored_len(block.content().len(), sealer), 0);
-        seal_block(sealer, block.content(), last, &mut stored);
-        if writer.write(stored).is_err() || last {
-            return Ok(());
+/// Where a block goes after it has been read.
+struct Stages<'a, 'scope> {
+    sealer: &'a mut Sealer,
+    writer: &'a Writer<'scope>,
+    crew: Crew<'scope>,
+    to_hasher: SyncSender<Arc<Block>>,
+    pool: Pool,
+}
+
+impl Stages<'_, '_> {
+    /// Passes on block by block. A block is sealed when the one behind it has been read, as only then
+    /// it is known whether it is the last. Ends early, without an error of its own, when the writer has
+    /// failed: the writer knows why.
+    fn run(mut self, first: Block, source: &mut Source<'_>) -> Result<(), SealError> {
+        let at_once = hands();
+        let mut block = Arc::new(first);
+        loop {
+            // Fails only when the hasher has panicked, which joining it brings to light.
+            let _ = self.to_hasher.send(Arc::clone(&block));
+            let mut next = self.pool.block();
+            source.fill(&mut next)?;
+            let last = next.content().is_empty();
+            let turn = self.sealer.turn(block.content().len(), last);
+            self.crew.give(block, turn, self.writer.buffer());
+            while self.crew.under_way() > if last { 0 } else { at_once } {
+                let Some(stored) = self.crew.take() else { break };
+                self.sealer.enter(&stored.sealed);
+                if self.writer.write(stored.bytes).is_err() {
+                    return Ok(());
+                }
+            }
+            if last {
+                self.crew.finish();
+                return Ok(());
+            }
+            block = Arc::new(next);
         }
-        block = Arc::new(next);
     }
 }
 
 /// Hashes blocks as they come and gives them back.
-fn hash_blocks(blocks: &Receiver<Arc<Block>>, give_back: &SyncSender<Arc<Block>>) -> ContentHash {
+fn hash_blocks(blocks: &Receiver<Arc<Block>>, give_back: &Sender<Arc<Block>>) -> ContentHash {
     let mut hash = Sha256::new();
     for block in blocks {
         hash.update(block.content());
@@ -167,25 +202,6 @@ fn hash_blocks(blocks: &Receiver<Arc<Block>>, give_back: &SyncSender<Arc<Block>>
         let _ = give_back.send(block);
     }
     hash.finalize().into()
-}
-
-/// Seals the content of one block into `stored`, which has the length for it.
-fn seal_block(sealer: &mut Sealer, content: &[u8], last: bool, stored: &mut [u8]) {
-    let chunk_size = sealer.chunk_size().bytes();
-    if content.is_empty() {
-        sealer.seal_chunk(content, last, stored);
-        return;
-    }
-    let mut chunks = content.chunks(chunk_size).peekable();
-    let mut rooms = stored.chunks_mut(chunk_size + TAG_LEN);
-    while let (Some(chunk), Some(room)) = (chunks.next(), rooms.next()) {
-        sealer.seal_chunk(chunk, last && chunks.peek().is_none(), room);
-    }
-}
-
-/// The length of so much content as stored, tags included.
-fn stored_len(content_len: usize, sealer: &Sealer) -> usize {
-    content_len + content_len.div_ceil(sealer.chunk_size().bytes()).max(1) * TAG_LEN
 }
 
 /// The content as it comes, counted against the limit.
@@ -217,7 +233,7 @@ impl Source<'_> {
 }
 
 /// A piece of plaintext, wiped when it is dropped.
-struct Block {
+pub(super) struct Block {
     bytes: Vec<u8>,
     len: usize,
     /// As far as plaintext has ever stood here; beyond, pages were never touched and need no wiping.
@@ -229,7 +245,7 @@ impl Block {
         Self { bytes: vec![0; capacity], len: 0, used: 0 }
     }
 
-    fn content(&self) -> &[u8] {
+    pub(super) fn content(&self) -> &[u8] {
         &self.bytes[..self.len]
     }
 
@@ -244,10 +260,10 @@ impl Drop for Block {
     }
 }
 
-/// Blocks to read into: new ones up to a number, then those that the hasher is done with.
+/// Blocks to read into: new ones up to a number, then those that are hashed and sealed.
 struct Pool {
     unused: usize,
-    from_hasher: Receiver<Arc<Block>>,
+    given_back: Receiver<Arc<Block>>,
 }
 
 impl Pool {
@@ -256,9 +272,9 @@ impl Pool {
             self.unused -= 1;
             return Block::new(BLOCK_BYTES);
         }
-        // The writer has let go of a block before it asks for another, so the hasher's is the only
-        // handle; a new block is for a hasher that has panicked.
-        let returned = self.from_hasher.recv().ok().and_then(Arc::into_inner);
-        returned.unwrap_or_else(|| Block::new(BLOCK_BYTES))
+        // Each block comes back twice, from the hasher and from who sealed it: the second is the last
+        // handle. A new block is for threads that have panicked.
+        let mut given_back = self.given_back.iter();
+        given_back.find_map(Arc::into_inner).unwrap_or_else(|| Block::new(BLOCK_BYTES))
     }
 }

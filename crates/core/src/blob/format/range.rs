@@ -7,6 +7,7 @@ use std::io;
 
 use zeroize::Zeroize;
 
+use super::compress::Decompressor;
 use super::open::{BlobReader, read_exact};
 use super::{FormatError, ReadAt, index, length};
 
@@ -30,7 +31,7 @@ pub struct RangeReader<F: ReadAt> {
     plain: Vec<u8>,
     plain_from: usize,
     plain_to: usize,
-    scratch: Vec<u8>,
+    decompressor: Decompressor,
 }
 
 impl<F: ReadAt> RangeReader<F> {
@@ -66,7 +67,7 @@ impl<F: ReadAt> RangeReader<F> {
             plain: Vec::new(),
             plain_from: 0,
             plain_to: 0,
-            scratch: Vec::new(),
+            decompressor: Decompressor::default(),
         }
     }
 
@@ -128,7 +129,7 @@ impl<F: ReadAt> RangeReader<F> {
     fn open_next(&mut self, out: &mut [u8]) -> Result<(), FormatError> {
         let stored_to = self.stored_from + self.blob.chunk_stored_len(self.chunk);
         let stored = &self.stored[self.stored_from..stored_to];
-        self.blob.open_chunk(self.chunk, stored, out, &mut self.scratch)?;
+        self.blob.open_chunk(self.chunk, stored, out, &mut self.decompressor)?;
         self.stored_from = stored_to;
         self.chunk += 1;
         Ok(())
@@ -166,6 +167,5 @@ impl<F: ReadAt> io::Read for RangeReader<F> {
 impl<F: ReadAt> Drop for RangeReader<F> {
     fn drop(&mut self) {
         self.plain.zeroize();
-        self.scratch.zeroize();
     }
 }

@@ -1,6 +1,7 @@
 //! The formats under random content and deliberate damage. The vectors and golden files stand in
 //! `tests/vectors.rs`; here files are made on the spot, in many sizes and with every kind of harm.
 
+mod compression;
 mod damage;
 mod old_format;
 mod streams;
@@ -36,7 +37,7 @@ fn seal_with(content: &[u8], mut sealer: Sealer) -> Vec<u8> {
     for number in 0..count {
         let chunk = &content[number * size..content.len().min((number + 1) * size)];
         let mut stored = vec![0; chunk.len() + TAG_LEN];
-        sealer.seal_chunk(chunk, number + 1 == count, &mut stored);
+        sealer.seal_chunk(chunk, number + 1 == count, None, &mut stored);
         file.extend(stored);
     }
     file[..HEADER_LEN].copy_from_slice(&sealer.finish(&sha256(content)).header);
@@ -51,7 +52,7 @@ fn seal(content: &[u8], chunk_log2: u8, file_key: u8) -> Vec<u8> {
     )
 }
 
-/// A compressed file made by hand, as long as no writer makes them. `stored` gives each chunk as it
+/// A compressed file made by hand, also such as no writer makes. `stored` gives each chunk as it
 /// is to be sealed; `tamper` may change the list of stored lengths before it is sealed.
 fn seal_zstd(content: &[u8], stored: &[Vec<u8>], tamper: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     use chacha20poly1305::aead::{Aead, KeyInit, Payload};
@@ -257,8 +258,8 @@ fn a_range_touches_the_header_and_the_chunks_it_needs() {
 fn nothing_is_sealed_after_the_last_chunk() {
     let mut sealer = Sealer::new(&keys(1)).unwrap();
     let mut out = [0; 17];
-    sealer.seal_chunk(b"x", true, &mut out);
-    sealer.seal_chunk(b"y", true, &mut out);
+    sealer.seal_chunk(b"x", true, None, &mut out);
+    sealer.seal_chunk(b"y", true, None, &mut out);
 }
 
 #[test]

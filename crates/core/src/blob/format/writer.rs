@@ -11,9 +11,9 @@ use std::thread::{self, Scope, ScopedJoinHandle};
 
 use super::{WriteAt, length};
 
-/// Buffers waiting for the writer. With the one being written and the one being filled they bound
-/// the memory, to 3 MiB.
-const QUEUE: usize = 4;
+/// Buffers waiting for the writer. With the one being written and those being filled they bound the
+/// memory, to 2 MiB.
+const QUEUE: usize = 2;
 
 /// After so many bytes the file is pushed towards the disk. Measured with 1 GiB, synced at the end:
 /// steps of 64 or 128 MiB take a fifth longer, as more is left for that sync.
