@@ -805,6 +805,44 @@ fn what_a_crash_left_is_cleaned_up_and_nothing_else() {
     assert!(root.blob(&kept).exists() && root.blob(&stray).exists());
 }
 
+#[test]
+fn many_contents_are_entered_together_or_not_at_all() {
+    let root = Root::new();
+    let mut options = root.options();
+    options.blobs.component_limit_bytes = Some(10_000);
+    let store = Store::open(options).unwrap();
+    store.unlock(master()).unwrap();
+    let keys = store.vault().keys().unwrap();
+    let component = component_caller("org.example.a");
+    let put_many = |contents: &[Vec<u8>]| {
+        let seal = |bytes: &Vec<u8>| {
+            let put = PutBlob { holding: holding(), expected_hash: None, length: None };
+            store.blobs().seal(&keys, &component, &mut bytes.as_slice(), &put).unwrap()
+        };
+        store.blobs().enter(store.db(), &keys, &component, contents.iter().map(seal).collect())
+    };
+    let known = content(1, 1000);
+    put_blob(&store, &owner(), &known).unwrap();
+    // One that another holds, one twice, one that is empty.
+    let contents = [content(2, 1000), known, content(3, 70), content(2, 1000), Vec::new()];
+    let answers = put_many(&contents).unwrap();
+    let hashes: Vec<BlobHash> = answers.iter().map(|answer| answer.hash).collect();
+    assert_eq!(hashes, contents.iter().map(|bytes| sha256(bytes)).collect::<Vec<_>>());
+    let created: Vec<bool> = answers.iter().map(|answer| answer.created).collect();
+    assert_eq!(created, [true, true, true, false, true]);
+    for bytes in &contents {
+        assert!(read_blob(&store, &component, &sha256(bytes)).unwrap() == *bytes);
+    }
+    check_whole(&root, &store);
+    // Each would fit, and they do not fit together.
+    let before = (rows(&store), usage(&store, &component));
+    let large: Vec<Vec<u8>> = (10..15).map(|seed| content(seed, 2000)).collect();
+    assert_eq!(code(&put_many(&large)), ErrorCode::QuotaExceeded);
+    assert_eq!((rows(&store), usage(&store, &component)), before);
+    check_whole(&root, &store);
+    assert!(put_many(&[]).unwrap().is_empty());
+}
+
 /// Puts, deletes and reads of the same few contents from many threads: whatever the order, a row
 /// never points at a missing file, no file is left behind, and nobody is told of damage.
 #[test]

@@ -663,6 +663,13 @@ fn blobs() -> Vec<Row> {
             Shows(|_| json!({ "count": 1, "bytes": CONTENT_OF_A.len() })),
             Shows(|_| json!({ "count": 0, "bytes": 0 })),
         ),
+        own(
+            "blobs.putMany",
+            "blobs:write",
+            |_| json!({ "items": [{ "data": "bWFueQ==" }] }),
+            Shows(|_| json!({ "items": [{ "size": 4, "created": true }] })),
+            Shows(|_| json!({ "items": [{ "size": 4, "created": true }] })),
+        ),
         owner("blobs.collect", "admin", nothing),
         owner("blobs.adopt", "admin", nothing),
         owner("blobs.verify", "admin", nothing),

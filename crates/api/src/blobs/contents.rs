@@ -31,6 +31,13 @@ pub struct BlobPut {
     pub created: bool,
 }
 
+/// What `blobs.putMany` and `POST /blobs` answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct BlobsPut {
+    /// One answer for each content, in the order they were given.
+    pub items: Vec<BlobPut>,
+}
+
 /// A part of a content, or the whole.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -126,6 +133,30 @@ wire_object! {
     }
 }
 wire_object! {
+    /// A content among those that `blobs.putMany` stores, and what is said of it.
+    pub struct BlobInput {
+        /// The content.
+        pub data: Base64Data,
+        /// What it is, as a media type.
+        pub content_type: Option<Name>,
+        /// What to call it.
+        pub name: Option<Name>,
+        /// What else to say of it.
+        pub metadata: Option<JsonText>,
+        /// Refuse all contents unless this is its hash.
+        pub expected_hash: Option<BlobHash>,
+        /// Keep it until it is deleted (true where left out); with false a record must name it soon.
+        pub pin: Option<bool>,
+    }
+}
+wire_object! {
+    /// What `blobs.putMany` takes.
+    pub struct PutManyParams {
+        /// The contents, at most 1000.
+        pub items: Vec<BlobInput>,
+    }
+}
+wire_object! {
     /// What `blobs.get` takes.
     pub struct GetParams {
         /// The content to read.
@@ -191,6 +222,7 @@ wire_object! {
 }
 no_request_id!(
     PutParams,
+    PutManyParams,
     GetParams,
     HashParams,
     DeleteParams,

@@ -35,6 +35,24 @@ methods! {
         }],
     }
 
+    /// Stores many contents, all or none.
+    ///
+    /// They share their syncs and their commit, so a thousand small ones cost little more than a few; each
+    /// is stored as by `blobs.put`. Larger ones travel better over `POST /blobs`.
+    PutMany = "blobs.putMany" {
+        params: PutManyParams,
+        result: BlobsPut,
+        access: Access::Write,
+        visibility: Visibility::Own,
+        idempotent: true,
+        errors: [Locked, QuotaExceeded, DiskFull, IoError, TooLarge],
+        examples: [Example {
+            name: "two short texts",
+            params: r#"{"items":[{"data":"U2FsdXRvbiwgbW9uZG8hCg==","name":"saluton.txt"},{"data":"QWRpYcWtIQo=","contentType":"text/plain","pin":false}]}"#,
+            result: r#"{"items":[{"hash":"e82ba0a93ea4054e83a09d5626d2d44d1cf08d0f6332e6d9afbed7d357e008e0","size":16,"created":true},{"hash":"d5c3c3ee9d767331957c9b834144ecd0fc499f61e351e816bdb1176057b58556","size":8,"created":true}]}"#,
+        }],
+    }
+
     /// Reads a content, or a part of it.
     ///
     /// What is read is authenticated before it is answered. Content over a few megabytes travels better

@@ -72,15 +72,15 @@ impl BlobStore {
         Ok(result)
     }
 
-    /// Makes room for a content: collects what is due and then evicts the cache, as far as is needed.
+    /// Makes room for contents: collects what is due and then evicts the cache, as far as is needed.
     ///
     /// # Errors
-    /// `quota_exceeded` where there is still no room for it.
+    /// `quota_exceeded` where there is still no room for them.
     pub(super) fn make_room(
         &self,
         db: &Database,
         caller: &Caller,
-        written: &Written,
+        written: &[Written],
     ) -> Result<()> {
         let room = || db.read(|reader| blobs::room(reader, caller, written, &self.limits));
         if room()? == Room::Enough {

@@ -64,7 +64,7 @@ impl BlobStore {
             .rename(&from, &to)
             .map_err(|source| StoreError::io("rename to", &to, source))?;
         sync_dir(self.files(), &folder)?;
-        sync_dir(self.files(), &self.layout.blobs())?;
+        self.sync_folder()?;
         tracing::error!(path = %to.display(), "a blob file that is not what its name says was put aside");
         self.note_quarantine();
         Ok(())

@@ -10,6 +10,8 @@
 mod adopt;
 mod collect;
 mod damaged;
+mod enter;
+mod folder_sync;
 pub mod format;
 mod locks;
 mod readers;
@@ -23,6 +25,7 @@ pub(crate) use collect::GoOn;
 pub(crate) use readers::Readers;
 pub(crate) use whole::FileTag;
 
+pub use enter::SealedBlob;
 pub use reading::{OpenBlob, Parts};
 
 use std::io::{self, Read};
@@ -30,18 +33,19 @@ use std::sync::{Arc, Mutex};
 
 use osnova_storage_api::ApiError;
 use osnova_storage_api::blobs::{BlobPut, DeleteParams};
-use osnova_storage_api::wire::{BlobHash, Deleted, UnsignedInteger};
+use osnova_storage_api::wire::{BlobHash, Deleted};
 
 use crate::caller::Caller;
+use crate::db::Database;
 use crate::db::blobs::{self, Holding, Written};
-use crate::db::{Database, Tx};
 use crate::error::{Result, StoreError};
 use crate::files::{FileHandle, Files};
 use crate::health::{Cause, Health};
-use crate::layout::{Layout, sync_dir};
+use crate::layout::Layout;
 use crate::vault::keys::KeySet;
 use adopt::name_of;
 use damaged::Damaged;
+use folder_sync::FolderSync;
 use format::{AnyBlob, SealError, Sealed, seal_stream};
 use locks::HashLocks;
 use temporary::Temporary;
@@ -113,6 +117,7 @@ pub struct BlobStore {
     readers: Readers,
     /// Held by the one who makes room.
     making_room: Mutex<()>,
+    folder_sync: FolderSync,
 }
 
 impl BlobStore {
@@ -125,8 +130,8 @@ impl BlobStore {
     ) -> Self {
         let damaged = Damaged::new(health.clone());
         let locks = HashLocks::default();
-        let making_room = Mutex::default();
-        Self { layout, locks, limits, health, damaged, readers, making_room }
+        let (making_room, folder_sync) = (Mutex::default(), FolderSync::default());
+        Self { layout, locks, limits, health, damaged, readers, making_room, folder_sync }
     }
 
     fn files(&self) -> &Files {
@@ -151,6 +156,23 @@ impl BlobStore {
         source: &mut dyn Read,
         put: &PutBlob,
     ) -> Result<BlobPut> {
+        let sealed = self.seal(keys, caller, source, put)?;
+        let mut entered = self.enter(db, keys, caller, vec![sealed])?;
+        entered.pop().ok_or_else(|| StoreError::Internal("a content was not entered".to_owned()))
+    }
+
+    /// Seals what `source` holds to its end into a file that has neither name nor row yet: [`enter`](Self::enter)
+    /// gives it both. It is gone when it is dropped.
+    ///
+    /// # Errors
+    /// As [`put`](Self::put).
+    pub fn seal(
+        &self,
+        keys: &KeySet,
+        caller: &Caller,
+        source: &mut dyn Read,
+        put: &PutBlob,
+    ) -> Result<SealedBlob> {
         let temporary = Temporary::create(self.files(), &self.layout.blobs_tmp())
             .map_err(|error| self.noted_file_error(error))?;
         let mut source = ReserveGuard { source, store: self, until_check: 0 };
@@ -166,84 +188,7 @@ impl BlobStore {
                 "is not the hash of the content",
             )));
         }
-        self.make_room(db, caller, &written)?;
-        let created = self.enter(db, keys, caller, temporary, written, &put.holding)?;
-        Ok(BlobPut { hash: written.hash, size: UnsignedInteger(written.size), created })
-    }
-
-    /// Gives a sealed file its name and its row, or drops it where the content is there already.
-    fn enter(
-        &self,
-        db: &Database,
-        keys: &KeySet,
-        caller: &Caller,
-        temporary: Temporary,
-        written: Written,
-        holding: &Holding,
-    ) -> Result<bool> {
-        let Written { hash, .. } = written;
-        let path = self.layout.blob(&hash);
-        let here = db.read(|reader| blobs::is_stored(reader, &hash))?;
-        // A component must not learn from the time a put takes whether another holds the content, so
-        // its file is synced before it is looked at again.
-        if !here || !caller.is_owner() {
-            temporary.sync().map_err(|error| self.noted_file_error(error))?;
-        }
-        let _lock = self.locks.lock(hash);
-        let stored = db.read(|reader| blobs::is_stored(reader, &hash))?;
-        // To put a content again heals one whose file is missing, or can't be opened, for whatever
-        // reason; the caller may be about to discard the last whole copy.
-        let lost = stored && self.open_file(keys, &hash).is_err();
-        let renamed = !stored || lost;
-        if renamed {
-            if here {
-                // It was removed or damaged meanwhile: the file counts after all.
-                temporary.sync().map_err(|error| self.noted_file_error(error))?;
-            }
-            self.keep_what_lies_there(keys, &hash)?;
-            temporary.rename(&path).map_err(|error| self.noted_file_error(error))?;
-        }
-        let operation = {
-            let (caller, holding) = (caller.clone(), holding.clone());
-            let limits = self.limits;
-            move |tx: &Tx<'_>| {
-                if lost {
-                    blobs::set_stored(tx, &written)?;
-                }
-                blobs::insert(tx, &caller, &written, &holding, &limits)
-            }
-        };
-        let enter_row = || {
-            if renamed {
-                sync_dir(self.files(), &self.layout.blobs())
-                    .map_err(|error| self.noted_file_error(error))?;
-                self.health.clear(Cause::BlobsIo);
-            }
-            db.write(ROW_WEIGHT, operation)
-        };
-        let outcome = enter_row();
-        if outcome.is_ok() && lost {
-            self.damaged.healed(&hash);
-        }
-        if let Err(error) = &outcome
-            && !stored
-            && !matches!(error, StoreError::OutcomeUnknown | StoreError::Internal(_))
-            && db.is_settled()
-        {
-            // The row is certainly not there, and no crash brings back that of an earlier put; the
-            // name is ours and locked: the file is rubbish.
-            self.unlink(&hash);
-        }
-        outcome
-    }
-
-    /// Puts aside a file that is about to be replaced, unless it is the content that replaces it, or known to
-    /// be rubbish anyway. Under the lock on the hash.
-    fn keep_what_lies_there(&self, keys: &KeySet, hash: &BlobHash) -> Result<()> {
-        if self.has_file(hash) && !matches!(self.open_raw(keys, hash), Ok(Ok(_))) {
-            self.quarantine(hash)?;
-        }
-        Ok(())
+        Ok(SealedBlob { temporary, written, holding: put.holding.clone() })
     }
 
     /// Whether anything lies under the name of a content.
@@ -391,7 +336,7 @@ impl BlobStore {
     /// Strikes unlinked files off, once their names are gone for good: one that came back after a
     /// power cut would else be found as a content without a row.
     fn strike(&self, db: &Database, gone: Vec<BlobHash>) -> Result<()> {
-        sync_dir(self.files(), &self.layout.blobs())?;
+        self.sync_folder()?;
         db.write(ROW_WEIGHT, move |tx| blobs::strike_unlinks(tx, &gone))
     }
 

@@ -1,8 +1,8 @@
 //! `blobs`: content as base64 in JSON. The streams are in [`crate::http`].
 
 use osnova_storage_api::blobs::{
-    Adopt, BlobData, BlobPut, Collect, Delete, Get, GetParams, Grant, Has, List, Pin, Put,
-    PutParams, Stat, Unpin, Upgrade, Usage, Verify,
+    Adopt, BlobData, BlobInput, BlobPut, BlobsPut, Collect, Delete, Get, GetParams, Grant, Has,
+    List, Pin, Put, PutParams, Stat, Unpin, Upgrade, Usage, Verify,
 };
 use osnova_storage_api::wire::{Base64Data, UnsignedInteger};
 use osnova_storage_api::{ApiError, ErrorCode};
@@ -19,6 +19,7 @@ const ANSWER_OVERHEAD: usize = 4096;
 
 pub(super) fn register(registry: &mut Registry) {
     registry.blocking::<Put>(put);
+    registry.blocking_large::<PutMany>(put_many);
     registry.blocking_large::<Get>(get);
     registry.point_read::<Stat>(blobs::stat);
     registry.read::<Has>(blobs::has);
@@ -52,6 +53,30 @@ fn put(app: &App, caller: &Caller, params: &PutParams) -> Result<BlobPut> {
         length: u64::try_from(params.data.0.len()).ok(),
     };
     app.store.blobs().put(app.store.db(), &keys, caller, &mut params.data.0.as_slice(), &put)
+}
+
+fn put_many(app: &App, caller: &Caller, params: &PutManyParams) -> Result<BlobsPut> {
+    let keys = app.store.vault().keys()?;
+    let contents = app.store.blobs();
+    let seal = |(index, item): (usize, &BlobInput)| {
+        let put = PutBlob {
+            holding: blobs::Holding {
+                name: item.name.clone(),
+                content_type: item.content_type.clone(),
+                metadata: item.metadata.clone(),
+                pinned: item.pin.unwrap_or(true),
+            },
+            expected_hash: item.expected_hash,
+            length: u64::try_from(item.data.0.len()).ok(),
+        };
+        contents.seal(&keys, caller, &mut item.data.0.as_slice(), &put).map_err(|error| match error
+        {
+            StoreError::Refused(error) => error.within(&format!("items.{index}")).into(),
+            other => other,
+        })
+    };
+    let sealed = params.items.iter().enumerate().map(seal).collect::<Result<Vec<_>>>()?;
+    Ok(BlobsPut { items: contents.enter(app.store.db(), &keys, caller, sealed)? })
 }
 
 fn get(app: &App, caller: &Caller, params: &GetParams) -> Result<BlobData> {

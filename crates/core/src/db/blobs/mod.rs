@@ -211,40 +211,50 @@ pub(crate) enum Room {
     ComponentFull,
 }
 
-/// Whether there is room for a content, as [`insert`] sees it.
+/// Whether there is room for contents together, as [`insert`] sees it.
 ///
 /// # Errors
 /// Where the database can't be read.
 pub(crate) fn room(
     reader: Reader<'_>,
     caller: &Caller,
-    written: &Written,
+    all: &[Written],
     limits: &BlobLimits,
 ) -> Result<Room> {
-    let content_id = visible_content(reader, &Caller::Owner, &written.hash)?;
-    let held = content_id.map_or(Ok(false), |id| is_held(reader, id, caller))?;
-    room_unless_there(reader, caller, written, limits, content_id.is_some(), held)
+    let (mut size, mut stored_size) = (0_u64, 0_u64);
+    for written in all {
+        let content_id = visible_content(reader, &Caller::Owner, &written.hash)?;
+        let held = content_id.map_or(Ok(false), |id| is_held(reader, id, caller))?;
+        if takes_room(caller, content_id.is_some(), held) {
+            size = size.saturating_add(written.size);
+            stored_size = stored_size.saturating_add(written.stored_size);
+        }
+    }
+    match stored_size {
+        0 => Ok(Room::Enough),
+        _ => room_for(reader, caller, size, stored_size, limits),
+    }
 }
 
-fn room_unless_there(
+/// Whether a put takes room. A component's does, whether another holds the content or not.
+fn takes_room(caller: &Caller, is_there: bool, is_held: bool) -> bool {
+    !is_there || (!caller.is_owner() && !is_held)
+}
+
+fn room_for(
     reader: Reader<'_>,
     caller: &Caller,
-    written: &Written,
+    size: u64,
+    stored_size: u64,
     limits: &BlobLimits,
-    is_there: bool,
-    is_held: bool,
 ) -> Result<Room> {
-    if is_there && (caller.is_owner() || is_held) {
-        return Ok(Room::Enough);
-    }
-    let stored = stored_bytes(reader)?.saturating_add(written.stored_size);
-    if stored > limits.limit_bytes {
+    if stored_bytes(reader)?.saturating_add(stored_size) > limits.limit_bytes {
         return Ok(Room::StoreFull);
     }
     if caller.is_owner() {
         return Ok(Room::Enough);
     }
-    let held = totals::get(reader, "held", caller.holder())?.bytes.saturating_add(written.size);
+    let held = totals::get(reader, "held", caller.holder())?.bytes.saturating_add(size);
     Ok(if held > limits.of(caller) { Room::ComponentFull } else { Room::Enough })
 }
 
@@ -270,8 +280,8 @@ pub(crate) fn insert(
         Some((content_id, _)) => is_held(tx.reader(), content_id, caller)?,
         None => false,
     };
-    if room_unless_there(tx.reader(), caller, written, limits, known.is_some(), held)?
-        != Room::Enough
+    if takes_room(caller, known.is_some(), held)
+        && room_for(tx.reader(), caller, written.size, written.stored_size, limits)? != Room::Enough
     {
         return Err(over_limit(caller, limits));
     }
