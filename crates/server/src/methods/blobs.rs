@@ -2,7 +2,7 @@
 
 use osnova_storage_api::blobs::{
     Adopt, BlobData, BlobInput, BlobPut, BlobsPut, Collect, Delete, Get, GetParams, Grant, Has,
-    List, Pin, Put, PutParams, Stat, Unpin, Upgrade, Usage, Verify,
+    List, Pin, Put, PutMany, PutManyParams, PutParams, Stat, Unpin, Upgrade, Usage, Verify,
 };
 use osnova_storage_api::wire::{Base64Data, UnsignedInteger};
 use osnova_storage_api::{ApiError, ErrorCode};
