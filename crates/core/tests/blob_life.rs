@@ -268,8 +268,12 @@ fn an_eviction_does_not_take_what_was_put_and_not_named_since() {
     put_unpinned(&store, &owner(), b"shared");
     assert_eq!(evict(), 1);
     assert!(is_there(&root, &store, &hash));
+    // To name it in another record and let go of it again takes nothing of the grace.
+    cached(&store, "b", &put_unpinned(&store, &owner(), b"shared")).unwrap();
     put_message(&store, "m", &[hash]);
     delete_message(&store, "m");
+    assert_eq!(evict(), 1);
+    assert!(is_there(&root, &store, &hash));
     cached(&store, "a", &hash).unwrap();
     assert_eq!(evict(), 1);
     assert!(!is_there(&root, &store, &hash));

@@ -118,6 +118,9 @@ pub fn put(tx: &Tx<'_>, caller: &Caller, params: &PutParams) -> Result<CacheEntr
     let role: Role = ROLE.parse().map_err(StoreError::Internal)?;
     let named = BTreeMap::from([(role, input.blob_hash)]);
     blobs::set_references(tx, caller, NAMESPACE, address.as_str(), &named)?;
+    if known.as_ref().is_none_or(|known| known.entry.blob_hash != input.blob_hash) {
+        blobs::candidates::hand_to_cache(tx, caller, &input.blob_hash)?;
+    }
     let size = blobs::size(tx.reader(), &input.blob_hash)?;
     let limits = tx.cache_limits();
     if size > limits.bytes || limits.entries == 0 {

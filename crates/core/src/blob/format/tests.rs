@@ -3,6 +3,7 @@
 
 mod compression;
 mod damage;
+mod fuzz;
 mod old_format;
 mod streams;
 

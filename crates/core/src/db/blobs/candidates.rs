@@ -11,6 +11,7 @@ use rusqlite::OptionalExtension;
 
 use super::removal::{self, Removed, is_kept};
 use crate::blob::FileTag;
+use crate::caller::Caller;
 use crate::db::columns;
 use crate::db::tx::{Reader, Tx};
 use crate::error::Result;
@@ -34,8 +35,19 @@ pub(super) fn note(tx: &Tx<'_>, content_id: i64) -> Result<()> {
     Ok(())
 }
 
+/// A put that did not pin was made for the cache, which has named the content now: an eviction may take it.
+pub(in crate::db) fn hand_to_cache(tx: &Tx<'_>, caller: &Caller, hash: &BlobHash) -> Result<()> {
+    tx.connection()
+        .prepare_cached(
+            "UPDATE blob_holders SET unnamed_puts = unnamed_puts - 1
+             WHERE holder = ?1 AND hash = ?2 AND unnamed_puts > 0",
+        )?
+        .execute((caller.holder(), hash.as_bytes()))?;
+    Ok(())
+}
+
 /// Ends the grace of a candidate at once (since before the first moment), but for such as were put and not
-/// named since.
+/// handed to the cache since.
 pub(in crate::db) fn expire(tx: &Tx<'_>, hash: &BlobHash) -> Result<()> {
     tx.connection()
         .prepare_cached(

@@ -508,7 +508,6 @@ pub(crate) fn set_references(
         )?
         .query_map((namespace, key), |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
-    let before = released.clone();
     for (role, hash) in named {
         let content_id = visible_content(tx.reader(), caller, hash)?
             .ok_or_else(|| StoreError::foreign_key("the record names a blob that is not there"))?;
@@ -519,14 +518,6 @@ pub(crate) fn set_references(
             )?
             .execute((namespace, key, role.as_str(), content_id))?;
         released.remove(&content_id);
-        if !before.contains(&content_id) {
-            tx.connection()
-                .prepare_cached(
-                    "UPDATE blob_holders SET unnamed_puts = unnamed_puts - 1
-                     WHERE content_id = ?1 AND holder = ?2 AND unnamed_puts > 0",
-                )?
-                .execute((content_id, caller.holder()))?;
-        }
     }
     for content_id in released {
         candidates::note(tx, content_id)?;

@@ -119,7 +119,7 @@ pub(super) fn remove_row(
 }
 
 /// Removes a content that nobody has pinned and no record names, and what is held of it, unless it was put
-/// within the grace and has not been named since; true where its file is rubbish then. Under the lock on
+/// within the grace and not for the cache; true where its file is rubbish then. Under the lock on
 /// the hash.
 pub(crate) fn drop_unkept(
     tx: &Tx<'_>,

@@ -6,8 +6,8 @@ CREATE INDEX idx_contents_old_format ON blob_contents (content_id) WHERE format 
 -- another, as a database that was put back may not know.
 ALTER TABLE blob_unlinks ADD COLUMN tag BLOB CHECK (length(tag) = 16);
 
--- Puts that did not pin, and that no record of the holder has named since: while the grace runs, not even
--- an eviction takes the content from under them.
+-- Puts that did not pin, and were not handed to the cache since: while the grace runs, not even an
+-- eviction takes the content from under them.
 ALTER TABLE blob_holders ADD COLUMN unnamed_puts INTEGER NOT NULL DEFAULT 0;
 
 -- Contents that may have nothing to keep them, and since when: what this root has been up for at the last

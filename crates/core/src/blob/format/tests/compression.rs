@@ -5,7 +5,7 @@ use std::io::{Cursor, Read};
 use super::*;
 
 /// Text like a manifest's, whose numbers do not repeat.
-fn text(len: usize) -> Vec<u8> {
+pub(super) fn text(len: usize) -> Vec<u8> {
     let mut text = String::new();
     for number in 0_u64.. {
         if text.len() >= len {
@@ -33,7 +33,7 @@ fn noise(len: usize) -> Vec<u8> {
 }
 
 /// Writes a content as the store does.
-fn written(content: &[u8]) -> (Vec<u8>, Sealed) {
+pub(super) fn written(content: &[u8]) -> (Vec<u8>, Sealed) {
     let file = tempfile::tempfile().unwrap();
     let sealed = seal_stream(&mut Cursor::new(content), &file, &keys(1), 1 << 37).unwrap();
     let mut bytes = vec![0; index(file.metadata().unwrap().len())];

@@ -5,7 +5,7 @@ use chacha20poly1305::aead::{Aead, KeyInit};
 
 use super::*;
 
-fn seal_format0(content: &[u8], nonce: [u8; 12]) -> Vec<u8> {
+pub(super) fn seal_format0(content: &[u8], nonce: [u8; 12]) -> Vec<u8> {
     let cipher = ChaCha20Poly1305::new(keys(1).blob_key().as_bytes().into());
     [&nonce[..], &cipher.encrypt(&nonce.into(), content).unwrap()].concat()
 }
