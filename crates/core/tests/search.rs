@@ -346,6 +346,32 @@ fn a_search_that_meets_a_broken_index_is_told_to_come_again() {
 }
 
 #[test]
+fn a_build_that_fails_is_told_and_made_good_at_the_next_start() {
+    let root = Root::new();
+    let store = root.open();
+    put_described(&store, "a", "Weather", "one", "{}");
+    put_message(&store, "m", None, "weather", "rain");
+    // The index is damaged, and what is made in its place can't be filled.
+    damage(
+        &root,
+        "CREATE TRIGGER full BEFORE INSERT ON search_records
+           BEGIN SELECT RAISE(ABORT, 'no more'); END;
+         DELETE FROM search_components_data",
+    );
+    let error = find_as(&store, &owner(), "weather").unwrap_err().to_api();
+    assert_eq!(error.code(), ErrorCode::Unavailable);
+    wait_until("a build that failed", || is_stale(&store) && status(&store) == Health::Degraded);
+    // Records are stored all the same.
+    put_described(&store, "b", "Weather", "two", "{}");
+    drop(store);
+    damage(&root, "DROP TRIGGER full");
+    let store = root.open();
+    wait_until_found(&store, "weather", &["a", "b"]);
+    wait_until("built", || !is_stale(&store) && status(&store) == Health::Ok);
+    assert_eq!(found_messages(&store, &owner(), "rain").len(), 1);
+}
+
+#[test]
 fn a_stale_index_is_built_at_the_next_start_in_slices() {
     let root = Root::new();
     let store = root.open();

@@ -31,6 +31,11 @@ fn changes(store: &Store) -> Vec<String> {
     all.split(';').map(str::to_owned).collect()
 }
 
+/// One field of the items of a page.
+fn field(page: &Value, name: &str) -> Vec<Value> {
+    page["items"].as_array().unwrap().iter().map(|item| item[name].clone()).collect()
+}
+
 #[test]
 fn launches_are_counted_and_ordered_and_survive_a_put() {
     let root = Root::new();
@@ -65,6 +70,36 @@ fn launches_are_counted_and_ordered_and_survive_a_put() {
     assert_eq!(order("asc"), ["one", "two", "three"]);
     let missing = write(&store, &owner(), applications::record_launch, &json!(["four"]));
     assert_eq!(code(&missing), ErrorCode::NotFound);
+    // The clock went back: the later time stays.
+    root.clock.jump(-10);
+    let launched = write(&store, &owner(), applications::record_launch, &json!(["two"])).unwrap();
+    assert_eq!((&launched["launchCount"], &launched["lastLaunched"]), (&json!(3), &json!(START)));
+}
+
+#[test]
+fn applications_are_listed_by_name_and_by_installation_whichever_way() {
+    let root = Root::new();
+    let store = root.open();
+    for (id, called, at) in [("a", "y", 3), ("b", "x", 1), ("c", "z", 2), ("d", "x", 3)] {
+        let mut asked = application(id);
+        asked["application"]["name"] = json!(called);
+        asked["application"]["installedAt"] = json!(at);
+        write(&store, &owner(), applications::put, &asked).unwrap();
+    }
+    // One that is put again without saying when stays where it was.
+    let mut again = application("c");
+    again["application"]["name"] = json!("z");
+    let again = write(&store, &owner(), applications::put, &again).unwrap();
+    assert_eq!(again["installedAt"], 2);
+    for (asked, expected) in [
+        (json!({}), ["d", "a", "c", "b"]),
+        (json!({ "direction": "asc" }), ["b", "c", "a", "d"]),
+        (json!({ "orderBy": "name" }), ["b", "d", "a", "c"]),
+        (json!({ "orderBy": "name", "direction": "desc" }), ["c", "a", "d", "b"]),
+    ] {
+        let page = read(&store, &owner(), applications::list, &asked).unwrap();
+        assert_eq!(field(&page, "applicationId"), expected, "{asked}");
+    }
 }
 
 #[test]
@@ -91,6 +126,10 @@ fn an_application_holds_its_icon_and_its_blobs_and_takes_its_settings_along() {
 
     let setting = |id: &str| json!({ "applicationId": id, "key": "k", "value": 1 });
     write(&store, &owner(), application_config::set, &setting("one")).unwrap();
+    root.clock.advance(1);
+    write(&store, &owner(), application_config::set, &setting("one")).unwrap();
+    let found = read(&store, &owner(), application_config::get, &json!(["one", "k"])).unwrap();
+    assert_eq!(found["updatedAt"], START + 1);
     let refused = write(&store, &owner(), application_config::set, &setting("absent"));
     assert_eq!(reason(&refused), ConflictReason::ForeignKey);
     let deleted = write(&store, &owner(), applications::delete, &json!(["one"])).unwrap();
@@ -257,10 +296,109 @@ fn reaping_finds_the_dead_the_reused_and_the_silent() {
     assert!(reap(json!({ "staleAfterSeconds": 60 })).is_empty(), "a heartbeat counts at once");
     let row = read(&store, &owner(), registry::get, &json!({ "componentId": A })).unwrap();
     assert!(row["lastHeartbeat"].is_number());
-    root.clock.advance(2);
+    root.clock.advance(1);
+    assert!(reap(json!({ "staleAfterSeconds": 60 })).is_empty(), "a minute is allowed");
+    root.clock.advance(1);
     assert_eq!(reap(json!({ "staleAfterSeconds": 60 })), ["crashed"]);
     let late = store.heartbeat(&owner(), &params(&json!({ "componentId": A })));
     assert_eq!(reason(&late), ConflictReason::Transition);
+
+    // What ran before is forgotten: the silence is counted from the new registration.
+    let row = write(&store, &owner(), registry::register, &own).unwrap();
+    assert_eq!(row["lastHeartbeat"], Value::Null);
+    assert!(reap(json!({ "staleAfterSeconds": 60 })).is_empty());
+    // Of another boot nothing is known.
+    execute(&store, "UPDATE component_registry SET boot = 'another boot'");
+    assert!(reap(json!({})).is_empty());
+    assert_eq!(reap(json!({ "staleAfterSeconds": 60 })), ["crashed"]);
+}
+
+#[test]
+fn a_heartbeat_is_the_registered_processes_and_never_goes_back() {
+    let root = Root::new();
+    let store = root.open();
+    put_component(&store, component(A)).unwrap();
+    let own = std::process::id();
+    write(&store, &owner(), registry::register, &register(own)).unwrap();
+    let beat =
+        |pid: u32| store.heartbeat(&owner(), &params(&json!({ "componentId": A, "pid": pid })));
+    assert_eq!(reason(&beat(own + 1)), ConflictReason::Transition);
+    let last = || {
+        // Reaping has what is pending written.
+        store.reap(&owner(), &params(&json!({}))).unwrap();
+        read(&store, &owner(), registry::get, &json!([A])).unwrap()["lastHeartbeat"].clone()
+    };
+    beat(own).unwrap();
+    assert_eq!(last(), START);
+    root.clock.jump(-10);
+    beat(own).unwrap();
+    assert_eq!(last(), START);
+    for (seconds, expected) in [(30, START + 20), (-15, START + 20)] {
+        root.clock.jump(seconds);
+        beat(own).unwrap();
+        root.clock.jump(-5);
+        beat(own).unwrap();
+        assert_eq!(last(), expected);
+        root.clock.jump(5);
+    }
+}
+
+#[test]
+fn two_heartbeats_at_once_count_as_the_later() {
+    let root = Root::new();
+    let store = root.open();
+    put_component(&store, component(A)).unwrap();
+    write(&store, &owner(), registry::register, &register(std::process::id())).unwrap();
+    let beat = || store.heartbeat(&owner(), &params(&json!({ "componentId": A }))).unwrap();
+    beat();
+    root.clock.advance(100);
+    beat();
+    root.clock.advance(30);
+    let reaped = store.reap(&owner(), &params(&json!({ "staleAfterSeconds": 60 }))).unwrap();
+    assert!(reaped.items.is_empty());
+}
+
+#[test]
+fn the_registry_is_listed_by_status_and_a_component_sees_its_own() {
+    let root = Root::new();
+    let store = root.open();
+    for id in [A, B] {
+        put_component(&store, component(id)).unwrap();
+        let mut asked = register(std::process::id());
+        asked["componentId"] = json!(id);
+        write(&store, &owner(), registry::register, &asked).unwrap();
+    }
+    set_status(&store, "running").unwrap();
+    let list = |caller: &Caller, asked: Value| read(&store, caller, registry::list, &asked);
+    let ids = |caller: &Caller, asked: Value| field(&list(caller, asked).unwrap(), "componentId");
+    assert_eq!(ids(&owner(), json!({})), [A, B]);
+    assert_eq!(ids(&owner(), json!({ "status": "running" })), [A]);
+    assert_eq!(ids(&owner(), json!({ "status": "starting" })), [B]);
+    assert_eq!(ids(&component_caller(A), json!({})), [A]);
+    assert_eq!(ids(&component_caller(B), json!({ "status": "starting" })), [B]);
+    assert!(ids(&component_caller(B), json!({ "status": "running" })).is_empty());
+    let first = list(&owner(), json!({ "limit": 1 })).unwrap();
+    let cursor = &first["nextCursor"];
+    assert_eq!(ids(&owner(), json!({ "cursor": cursor })), [B]);
+    let foreign = list(&owner(), json!({ "cursor": cursor, "status": "starting" }));
+    assert_eq!(fields(&foreign.unwrap_err()), ["cursor"]);
+    let foreign = list(&component_caller(A), json!({ "cursor": cursor }));
+    assert_eq!(fields(&foreign.unwrap_err()), ["cursor"]);
+}
+
+#[test]
+fn a_row_of_the_registry_is_removed_once() {
+    let root = Root::new();
+    let store = root.open();
+    put_component(&store, component(A)).unwrap();
+    let a = component_caller(A);
+    write(&store, &owner(), registry::register, &register(std::process::id())).unwrap();
+    let remove = |caller: &Caller| write(&store, caller, registry::remove, &json!({}));
+    assert_eq!(remove(&a).unwrap(), json!({ "deleted": true }));
+    assert_eq!(code(&read(&store, &a, registry::get, &json!({}))), ErrorCode::NotFound);
+    assert_eq!(remove(&a).unwrap(), json!({ "deleted": false }));
+    let last = changes(&store).pop().unwrap();
+    assert_eq!(last, format!(r#"registry ["{A}"] delete {A}"#));
 }
 
 #[test]
@@ -283,6 +421,10 @@ fn an_index_is_never_given_twice() {
         let refused = write(&store, &a, keys::register, &refused);
         assert_eq!(reason(&refused), ConflictReason::Exists);
     }
+    let mut of_another_kind = key("k1", None);
+    of_another_kind["keyType"] = json!("ed25519");
+    let refused = write(&store, &a, keys::register, &of_another_kind);
+    assert_eq!(reason(&refused), ConflictReason::Exists);
     // Another's key is not shown, and its name is taken all the same.
     let b = component_caller(B);
     assert_eq!(
@@ -297,17 +439,29 @@ fn an_index_is_never_given_twice() {
     assert_eq!(reserve(&store, &b), 0);
 
     assert_eq!(write(&store, &a, keys::delete, &json!(["k1"])).unwrap()["deleted"], true);
-    write(&store, &a, keys::register, &key("k9", Some(9))).unwrap();
+    assert_eq!(changes(&store).pop().unwrap(), format!(r#"keys ["k1"] delete {A}"#));
+    for index in [9, 7] {
+        write(&store, &a, keys::register, &key(&format!("k{index}"), Some(index))).unwrap();
+    }
+    write(&store, &a, keys::delete, &json!(["k9"])).unwrap();
     drop(store);
     store = root.open();
     assert_eq!(reserve(&store, &a), 10);
+    write(&store, &a, keys::register, &key("a", None)).unwrap();
+    let first = read(&store, &a, keys::list_for_component, &json!({ "limit": 1 })).unwrap();
+    let rest = json!({ "cursor": first["nextCursor"] });
+    let rest = read(&store, &a, keys::list_for_component, &rest).unwrap();
+    assert_eq!(
+        (field(&first, "publicKey"), field(&rest, "publicKey")),
+        (vec![json!("k7")], vec![json!("a")])
+    );
     execute(&store, "UPDATE key_indices SET next_index = 2147483648");
     let none_left = write(&store, &a, keys::reserve_index, &json!({}));
     assert_eq!(code(&none_left), ErrorCode::QuotaExceeded);
 }
 
 #[test]
-fn touches_of_keys_and_hits_of_the_cache_are_written_later() {
+fn touches_of_keys_are_written_later_and_the_latest_stays() {
     let root = Root::new();
     let store = root.open_unlocked();
     let a = component_caller(A);
@@ -323,6 +477,11 @@ fn touches_of_keys_and_hits_of_the_cache_are_written_later() {
     let store = root.open_unlocked();
     let found = read(&store, &a, keys::get_by_public_key, &json!(["k"])).unwrap();
     assert_eq!((&found["lastUsed"], &found["revision"]), (&json!(START + 9), &put["revision"]));
+    // One that is told late changes nothing.
+    store.touch_key(&a, &params(&touch(START + 8))).unwrap();
+    drop(store);
+    let store = root.open_unlocked();
+    assert_eq!(read(&store, &a, keys::get_by_public_key, &json!(["k"])).unwrap(), found);
 }
 
 fn transaction(hash: &str, amount: &str, token: Option<&str>) -> Value {
@@ -343,6 +502,7 @@ fn a_transaction_changes_only_in_how_it_is() {
     assert_eq!(put(&transaction("h", "1.50", None)).unwrap(), stored, "unchanged, its time too");
     for (field, value) in [
         ("amount", json!("1.5")),
+        ("fromAddress", json!("eve")),
         ("toAddress", json!("eve")),
         ("tokenAddress", json!("0x1")),
         ("network", json!("m")),
@@ -370,6 +530,38 @@ fn a_transaction_changes_only_in_how_it_is() {
     assert_eq!(reason(&hidden), ConflictReason::Exists);
     let hidden = read(&store, &of_component, transactions::get, &json!(["h"]));
     assert_eq!(code(&hidden), ErrorCode::NotFound);
+}
+
+#[test]
+fn what_became_of_a_transaction_is_told_piece_by_piece() {
+    let root = Root::new();
+    let store = root.open();
+    let asked = transaction("h", "1", None);
+    let mut known = write(&store, &owner(), transactions::put, &asked).unwrap();
+    let pieces =
+        [("confirmedAt", json!(7)), ("gasUsed", json!("21000")), ("gasPriceGwei", json!("1.5"))];
+    for (field, value) in pieces {
+        let told = json!({ "txHash": "h", "status": "confirmed", field: value });
+        let told = write(&store, &owner(), transactions::update_status, &told).unwrap();
+        assert!(told["revision"].as_u64() > known["revision"].as_u64());
+        known["status"] = json!("confirmed");
+        known[field] = value;
+        known["revision"] = told["revision"].clone();
+        assert_eq!(told, known, "what is left out stays");
+    }
+    // So may who puts it again.
+    for (field, value) in
+        [("confirmedAt", json!(8)), ("gasPriceGwei", json!("2")), ("gasUsed", json!("7"))]
+    {
+        let mut again = asked.clone();
+        again["transaction"]["status"] = json!("confirmed");
+        again["transaction"][field] = value.clone();
+        let put = write(&store, &owner(), transactions::put, &again).unwrap();
+        known[field] = value;
+        known["revision"] = put["revision"].clone();
+        assert_eq!(put, known);
+    }
+    assert_eq!(read(&store, &owner(), transactions::get, &json!(["h"])).unwrap(), known);
 }
 
 #[test]
@@ -433,7 +625,8 @@ fn transactions_are_listed_by_any_filter_in_pages() {
         let (from, to) = if index % 3 == 0 { ("x", "x") } else { ("x", "y") };
         let asked = json!({ "transaction": {
             "txHash": format!("h{index:02}"), "fromAddress": from, "toAddress": to, "amount": "1",
-            "network": "n", "status": if index % 2 == 0 { "pending" } else { "failed" },
+            "network": if index % 7 == 0 { "m" } else { "n" },
+            "status": if index % 2 == 0 { "pending" } else { "failed" },
             "timestamp": index / 4, "tokenAddress": (index % 5 == 0).then_some("0x1"),
         } });
         write(&store, &owner(), transactions::put, &asked).unwrap();
@@ -471,8 +664,73 @@ fn transactions_are_listed_by_any_filter_in_pages() {
             && index % 5 != 0
             && (3..9).contains(&(index / 4)))
     );
+    assert_eq!(all(json!({ "network": "m", "limit": 7 })), descending(|index| index % 7 == 0));
+    for asked in [
+        json!({ "network": "m" }),
+        json!({ "network": "m", "token": "0x1" }),
+        json!({ "from": 3, "to": 9, "status": "failed" }),
+        json!({ "address": "y", "status": "pending", "token": "ETH" }),
+        json!({ "status": "failed" }),
+    ] {
+        let stats = read(&store, &owner(), transactions::stats, &asked).unwrap();
+        assert_eq!(stats["count"], all(asked.clone()).len(), "{asked}");
+    }
     let ascending: Vec<u32> = (0..60).filter(|index| index % 3 != 0).collect();
     assert_eq!(all(json!({ "address": "y", "direction": "asc", "limit": 7 })), ascending);
+}
+
+#[test]
+fn a_cursor_is_good_for_its_own_filter_and_direction_only() {
+    let root = Root::new();
+    let store = root.open();
+    for id in ["a", "b"] {
+        write(&store, &owner(), transactions::put, &transaction(id, "1", None)).unwrap();
+        let message = json!({ "message": {
+            "messageId": id, "channel": "c", "sender": "s", "timestamp": 5,
+        } });
+        write(&store, &owner(), messages::put, &message).unwrap();
+    }
+    let transactions = |asked: &Value| read(&store, &owner(), transactions::list, asked);
+    let messages = |asked: &Value| read(&store, &owner(), messages::list, asked);
+    let first = json!({ "limit": 1 });
+    let of_transactions = transactions(&first).unwrap()["nextCursor"].clone();
+    let of_messages = messages(&first).unwrap()["nextCursor"].clone();
+    let filters =
+        [json!({ "direction": "asc" }), json!({ "from": 0 }), json!({ "to": 9_000_000_000_i64 })];
+    for mut asked in
+        filters.into_iter().chain([json!({ "status": "pending" }), json!({ "network": "n" })])
+    {
+        asked["cursor"] = of_transactions.clone();
+        assert_eq!(fields(&transactions(&asked).unwrap_err()), ["cursor"], "{asked}");
+    }
+    for mut asked in
+        [json!({ "direction": "asc" }), json!({ "from": 0 }), json!({ "channel": "c" })]
+    {
+        asked["cursor"] = of_messages.clone();
+        assert_eq!(fields(&messages(&asked).unwrap_err()), ["cursor"], "{asked}");
+    }
+    assert_eq!(fields(&messages(&json!({ "cursor": of_transactions })).unwrap_err()), ["cursor"]);
+    let rest = messages(&json!({ "cursor": of_messages, "limit": 9 })).unwrap();
+    assert_eq!(field(&rest, "messageId"), ["a"]);
+}
+
+#[test]
+fn a_cursor_of_another_method_is_refused_though_the_filter_is_alike() {
+    let root = Root::new();
+    let store = root.open_unlocked();
+    let hash = put_blob(&store, &owner(), b"content").unwrap().hash;
+    for id in ["a", "b"] {
+        write(&store, &owner(), applications::put, &application(id)).unwrap();
+        let mut entry = cached(id, hash);
+        entry["entry"]["contentHash"] = json!("name");
+        write(&store, &owner(), cache::put, &entry).unwrap();
+    }
+    let asked = json!({ "contentHash": "name", "direction": "asc", "limit": 1 });
+    let cursor = read(&store, &owner(), cache::list, &asked).unwrap()["nextCursor"].clone();
+    assert!(cursor.is_string());
+    let asked = json!({ "orderBy": "name", "direction": "asc", "cursor": cursor });
+    let foreign = read(&store, &owner(), applications::list, &asked);
+    assert_eq!(fields(&foreign.unwrap_err()), ["cursor"]);
 }
 
 fn cached(address: &str, hash: osnova_storage_api::wire::BlobHash) -> Value {
@@ -533,6 +791,47 @@ fn the_cache_evicts_in_the_order_of_access_what_nothing_else_keeps() {
 }
 
 #[test]
+fn accesses_of_the_cache_are_counted_and_make_its_order() {
+    let root = Root::new();
+    let store = root.open_unlocked();
+    let small = put_blob(&store, &owner(), b"small").unwrap().hash;
+    let large = put_blob(&store, &owner(), &[7; 50]).unwrap().hash;
+    for address in ["a", "b", "c"] {
+        write(&store, &owner(), cache::put, &cached(address, small)).unwrap();
+    }
+    let get = |address: &str| store.cache_get(&owner(), &params(&json!([address]))).unwrap();
+    let list = |asked: Value| {
+        // Evicting has what is pending written; nothing is to go here.
+        store.evict_cache(&owner(), &params(&json!([1000]))).unwrap();
+        read(&store, &owner(), cache::list, &asked).unwrap()
+    };
+    for address in ["b", "a", "a"] {
+        get(address);
+    }
+    // The clock went back: the order is that of the calls, the later time stays.
+    root.clock.jump(-10);
+    get("b");
+    let page = list(json!({}));
+    assert_eq!(field(&page, "autonomiAddress"), ["c", "a", "b"]);
+    assert_eq!(field(&page, "accessCount"), [1, 3, 3]);
+    assert_eq!(field(&page, "lastAccessed"), [START, START, START]);
+    get("c");
+    let page = list(json!({ "direction": "desc" }));
+    assert_eq!(field(&page, "autonomiAddress"), ["c", "b", "a"]);
+    assert_eq!(field(&page, "lastAccessed"), [START, START, START]);
+
+    // To put it again is an access, and what was there before counts no more.
+    let mut again = cached("a", large);
+    again["entry"]["contentHash"] = json!("d");
+    let put = write(&store, &owner(), cache::put, &again).unwrap();
+    assert_eq!((&put["accessCount"], &put["size"]), (&json!(4), &json!(50)));
+    assert_eq!(field(&list(json!({})), "autonomiAddress"), ["b", "c", "a"]);
+    assert_eq!(field(&list(json!({ "contentHash": "c" })), "autonomiAddress"), ["b", "c"]);
+    let stats = serde_json::to_value(store.cache_stats(&owner()).unwrap()).unwrap();
+    assert_eq!(stats, json!({ "entries": 3, "bytes": 60, "hits": 5, "misses": 0 }));
+}
+
+#[test]
 fn a_message_holds_its_attachments_and_is_its_components() {
     let root = Root::new();
     let store = root.open_unlocked();
@@ -586,4 +885,95 @@ fn a_message_holds_its_attachments_and_is_its_components() {
     assert_eq!(put["componentId"], A);
     assert!(delete_blob(&store, &a, &of_a).unwrap().deleted);
     assert!(changes(&store).contains(&format!(r#"messages ["m"] put {A}"#)));
+    assert_eq!(write(&store, &owner(), messages::delete, &json!(["m"])).unwrap()["deleted"], true);
+    assert_eq!(changes(&store).pop().unwrap(), format!(r#"messages ["m"] delete {A}"#));
+}
+
+#[test]
+fn messages_are_replaced_as_a_whole_and_listed_by_channel() {
+    let root = Root::new();
+    let store = root.open();
+    let put = |asked: Value| {
+        let asked = json!({ "message": asked });
+        let put = write(&store, &owner(), messages::put, &asked).unwrap();
+        let found = read(&store, &owner(), messages::get, &json!([put["messageId"]])).unwrap();
+        assert_eq!(found, put);
+        put
+    };
+    put(json!({ "messageId": "m", "channel": "c", "sender": "s", "timestamp": 5, "body": "one",
+        "metadata": { "a": 1 } }));
+    put(json!({ "messageId": "n", "channel": "d", "sender": "s", "timestamp": 5 }));
+    put(json!({ "messageId": "o", "channel": "c", "sender": "s", "timestamp": 6 }));
+    let listed =
+        |asked: Value| field(&read(&store, &owner(), messages::list, &asked).unwrap(), "messageId");
+    assert_eq!(listed(json!({ "channel": "c" })), ["o", "m"]);
+    assert_eq!(listed(json!({ "direction": "asc" })), ["m", "n", "o"]);
+    let other = put(json!({ "messageId": "m", "channel": "d", "sender": "t", "timestamp": 7,
+        "body": "two", "metadata": [2] }));
+    assert_eq!((&other["body"], &other["metadata"]), (&json!("two"), &json!([2])));
+    let bare = put(json!({ "messageId": "m", "channel": "d", "sender": "t", "timestamp": 7 }));
+    assert_eq!((&bare["body"], &bare["metadata"]), (&Value::Null, &Value::Null));
+    assert_eq!(listed(json!({ "channel": "c" })), ["o"]);
+}
+
+#[test]
+fn if_revision_guards_every_table() {
+    let root = Root::new();
+    let store = root.open_unlocked();
+    let a = component_caller(A);
+    let hash = put_blob(&store, &owner(), b"content").unwrap().hash;
+    put_component(&store, component(A)).unwrap();
+    let setting = json!({ "applicationId": "one", "key": "k", "value": 1 });
+    let process = json!({ "version": "1", "pid": std::process::id(), "endpoint": "e" });
+    let message = json!({ "message": {
+        "messageId": "m", "channel": "c", "sender": "s", "timestamp": 5,
+    } });
+    write(&store, &owner(), applications::put, &application("one")).unwrap();
+    write(&store, &owner(), application_config::set, &setting).unwrap();
+    write(&store, &a, registry::register, &process).unwrap();
+    write(&store, &a, keys::register, &json!({ "publicKey": "k", "keyType": "ed25519" })).unwrap();
+    write(&store, &a, transactions::put, &transaction("h", "1", None)).unwrap();
+    write(&store, &a, messages::put, &message).unwrap();
+    write(&store, &owner(), cache::put, &cached("ant://1", hash)).unwrap();
+    let before = dump(&store);
+    let stale = |mut asked: Value| {
+        asked["ifRevision"] = json!(1);
+        asked
+    };
+    let refused = [
+        write(&store, &owner(), applications::put, &stale(application("one"))),
+        write(
+            &store,
+            &owner(),
+            applications::record_launch,
+            &stale(json!({ "applicationId": "one" })),
+        ),
+        write(&store, &owner(), applications::delete, &stale(json!({ "applicationId": "one" }))),
+        write(&store, &owner(), application_config::set, &stale(setting)),
+        write(
+            &store,
+            &owner(),
+            application_config::delete,
+            &stale(json!({ "applicationId": "one", "key": "k" })),
+        ),
+        write(&store, &a, registry::register, &stale(process)),
+        write(&store, &a, registry::set_status, &stale(json!({ "status": "running" }))),
+        write(&store, &a, registry::remove, &stale(json!({}))),
+        write(&store, &a, keys::delete, &stale(json!({ "publicKey": "k" }))),
+        write(&store, &a, transactions::put, &stale(transaction("h", "1", None))),
+        write(
+            &store,
+            &a,
+            transactions::update_status,
+            &stale(json!({ "txHash": "h", "status": "failed" })),
+        ),
+        write(&store, &a, messages::put, &stale(message)),
+        write(&store, &a, messages::delete, &stale(json!({ "messageId": "m" }))),
+        write(&store, &owner(), cache::put, &stale(cached("ant://1", hash))),
+        write(&store, &owner(), cache::remove, &stale(json!({ "autonomiAddress": "ant://1" }))),
+    ];
+    for (index, refused) in refused.iter().enumerate() {
+        assert_eq!(reason(refused), ConflictReason::Revision, "call {index}");
+    }
+    assert_eq!(dump(&store), before);
 }

@@ -153,3 +153,29 @@ fn merge<T: Merge>(table: &mut Table<T>, key: String, value: T) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use osnova_storage_api::ErrorCode;
+
+    use super::*;
+
+    fn touched(used_at: i64) -> impl FnOnce(u64) -> Touch {
+        move |order| Touch { used_at, order, count: 1 }
+    }
+
+    #[test]
+    fn what_is_pending_is_bounded_and_what_is_known_is_still_merged() {
+        let deferred = Deferred::default();
+        let touch = |key: &str| deferred.add(|all| &mut all.key_touches, key, touched(1));
+        for index in 0..MAX_PENDING {
+            touch(&index.to_string()).unwrap();
+        }
+        assert_eq!(touch("another").unwrap_err().to_api().code(), ErrorCode::Unavailable);
+        touch("7").unwrap();
+        let taken = deferred.take().unwrap();
+        assert_eq!((taken.key_touches.len(), taken.key_touches["7"].count), (MAX_PENDING, 2));
+        assert!(deferred.is_empty());
+        touch("another").unwrap();
+    }
+}

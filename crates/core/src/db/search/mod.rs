@@ -89,3 +89,28 @@ impl Notes {
         self.0.take().into_iter().collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damage_of_an_index_is_told_from_that_of_records() {
+        for line in [
+            "malformed inverted index for FTS5 table main.search_components",
+            "unable to validate the inverted index for FTS5 table main.search_messages: SQL logic error",
+            "fts5: corruption found reading blob 10 from table \"search_applications\"",
+        ] {
+            assert!(is_about_index(line), "{line}");
+        }
+        for line in [
+            "ok",
+            "malformed inverted index for FTS5 table main.of_someone_else",
+            "fts5: corruption found reading blob 10 from table \"of_someone_else\"",
+            "row 3 missing from index search_components_key",
+            "Tree 7 page 9: btreeInitPage() returns error code 11",
+        ] {
+            assert!(!is_about_index(line), "{line}");
+        }
+    }
+}
