@@ -106,7 +106,9 @@ impl Events {
 
     /// Waits for the next event. Where the connection is lost it is made anew within the bounds of
     /// [`Repeat`](crate::Repeat), and what was committed meanwhile comes first. It may be dropped and
-    /// called again at any time, after an error too: no event is lost by that.
+    /// called again at any time, after an error too: no event is lost by that. Whoever follows without
+    /// end calls it again after [`Connect`](ClientError::Connect), with a pause between, or has bounds
+    /// that allow for the longest absence.
     ///
     /// # Errors
     /// `gone` where the daemon no longer keeps what comes next: the records have to be read anew, and
@@ -143,8 +145,15 @@ impl Events {
         }
     }
 
-    /// Subscribes anew after what was handed out last.
-    async fn resume(&mut self) -> Result<(), ClientError> {
+    /// Subscribes anew after what was handed out last, where the connection is lost; else does nothing.
+    /// [`next`](Self::next) does it too, and then waits for an event: this tells that the daemon is back.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub async fn resume(&mut self) -> Result<(), ClientError> {
+        if self.following.is_some() {
+            return Ok(());
+        }
         let mut attempts = Attempts::new(&self.client.inner().repeat);
         if let Some(fault) = self.lost.take() {
             self.client.wait(&mut attempts, fault, WHAT, HARMLESS).await?;

@@ -1,6 +1,6 @@
 //! Asking the daemon: an answer that can be printed as it came, or read by its type.
 
-use osnova_storage_client::Method;
+use osnova_storage_client::{ClientError, Method};
 use serde_json::value::RawValue;
 
 use super::Session;
@@ -27,10 +27,23 @@ pub(super) async fn ask<M: Method>(
     session: &Session,
     params: M::Params,
 ) -> Result<Answer<M>, Failure> {
-    let text = serde_json::to_string(&params).map_err(|error| Failure::usage(error.to_string()))?;
+    attempt(session, params).await.map_err(|error| explain(session, error, &M::SPEC))
+}
+
+/// The same, for whoever does something about an error.
+pub(super) async fn attempt<M: Method>(
+    session: &Session,
+    params: M::Params,
+) -> Result<Answer<M>, ClientError> {
+    let text =
+        serde_json::to_string(&params).map_err(|error| ClientError::Params(error.to_string()))?;
     drop(params);
-    let raw = session.client.call_raw(M::SPEC.name, Some(&text)).await;
-    let raw = raw.map_err(|error| explain(session, error, &M::SPEC))?;
+    attempt_text(session, &text).await
+}
+
+/// The same, with params that are JSON already.
+async fn attempt_text<M: Method>(session: &Session, text: &str) -> Result<Answer<M>, ClientError> {
+    let raw = session.client.call_raw(M::SPEC.name, Some(text)).await?;
     Ok(Answer { raw, method: std::marker::PhantomData })
 }
 

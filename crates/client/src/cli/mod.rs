@@ -11,6 +11,7 @@ mod data;
 mod dependencies;
 mod events;
 mod failure;
+mod following;
 mod format;
 mod handover;
 mod indent;
@@ -117,7 +118,8 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
 }
 
 async fn client(connection: Connection) -> Result<Client, Failure> {
-    // A person is waiting: a daemon that is not there is said at once, one that restarts is met.
+    // A person is waiting: a daemon that is not there is said at once, one that restarts is met. Whoever
+    // follows goes on trying (`following`).
     let repeat = Repeat { attempts: 4, budget: Duration::from_secs(10), ..Repeat::default() };
     let mut builder =
         Client::builder().repeat(repeat).request_timeout(Duration::from_secs(connection.timeout));

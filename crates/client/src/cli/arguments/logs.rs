@@ -20,7 +20,7 @@ pub(in crate::cli) enum LogsCommand {
         /// How many entries, 1 to 1000.
         #[arg(short = 'n', long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1000))]
         lines: Option<u16>,
-        /// Go on with what is appended, until Ctrl-C.
+        /// Go on with what is appended, until Ctrl-C; a daemon that goes away is waited for.
         #[arg(short, long)]
         follow: bool,
     },
