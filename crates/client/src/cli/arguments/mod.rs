@@ -2,6 +2,7 @@
 
 mod access;
 mod application;
+mod blob_care;
 mod cache;
 mod cocoon;
 mod data;
@@ -28,6 +29,7 @@ use osnova_storage_client::api::{all_methods, wire};
 
 pub(super) use access::{Lifetime, SocketCommand, TokenCommand};
 pub(super) use application::{ApplicationCommand, ApplicationList, ConfigCommand};
+pub(super) use blob_care::CareCommand;
 pub(super) use cache::CacheCommand;
 pub(super) use cocoon::CocoonCommand;
 pub(super) use data::DataCommand;
@@ -104,7 +106,7 @@ pub(super) enum Command {
         /// Only those that begin with this.
         prefix: Option<String>,
     },
-    /// Content: put, read, list, pin, grant, remove.
+    /// Content: put, read, list, pin, grant, remove, look after.
     #[command(subcommand)]
     Blob(BlobCommand),
     /// Values that components store: read, write, list, remove.
@@ -152,7 +154,7 @@ pub(super) enum Command {
     /// Cocoons: the sealed keys of users.
     #[command(subcommand)]
     Cocoon(CocoonCommand),
-    /// Follow what changes, line by line, until Ctrl-C.
+    /// Follow what changes, line by line, until Ctrl-C; a daemon that goes away is waited for.
     Events(EventsArguments),
     /// Load the master key; the phrase is asked for on the terminal.
     Unlock {
@@ -261,6 +263,8 @@ pub(super) enum BlobCommand {
     },
     /// Say how much is stored.
     Usage,
+    #[command(flatten)]
+    Care(CareCommand),
 }
 
 /// Which part of a list.
