@@ -60,10 +60,13 @@ async fn tail(
     lines: Option<u16>,
     follow: bool,
 ) -> Result<(), Failure> {
-    let params = TailParams { lines: lines.map(Limit), component_id: component.clone() };
+    // The daemon answers at least one: where none is asked for, only its position is wanted.
+    let limit = lines.map(|lines| Limit(lines.max(1)));
+    let params = TailParams { lines: limit, component_id: component.clone() };
     let answer = ask::<Tail>(session, params).await?;
     let tail = answer.read()?;
     match session.output.is_json() {
+        _ if lines == Some(0) => {}
         true => session.output.raw(&answer.raw)?,
         false => print(session, &tail.items)?,
     }
@@ -117,8 +120,8 @@ async fn search(session: &Session, arguments: SearchArguments) -> Result<(), Fai
     let millis = |time: Timestamp| TimestampMs(time.0.saturating_mul(1000));
     let params = QueryParams {
         level: arguments.level,
-        from_ms: arguments.from.map(millis),
-        to_ms: arguments.to.map(millis),
+        from_ms: arguments.since.map(millis),
+        to_ms: arguments.until.map(millis),
         text: arguments.text,
         limit: arguments.page.window.limit(),
         direction: arguments.page.direction(),
