@@ -164,10 +164,18 @@ async fn sums_of_transactions_are_printed_as_they_came() {
     let output = run(&fake.endpoint(), &["tx", "stats", "--json"], "").await;
     assert_eq!(texts(&output), (0, format!("{stats}\n").as_str(), ""));
     assert_eq!(fake.requests()[0].params(), json!({ "address": "0xb0b" }));
-    // `--token` is the credential, here as everywhere: it never becomes a filter.
-    let output = run(&fake.endpoint(), &["tx", "stats", "--token", "secret"], "").await;
+    // `--token` is the credential, here as everywhere: it never becomes a filter, and what can't be a
+    // credential was meant as one. The daemon would only say that it does not know it.
+    let output = run(&fake.endpoint(), &["tx", "stats", "--token", "osn_secret"], "").await;
     assert_eq!(texts(&output).0, 0);
     assert_eq!(fake.requests()[2].params(), json!({}));
+    for address in ["0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48", "ETH"] {
+        let output = run(&fake.endpoint(), &["tx", "ls", "--token", address], "").await;
+        let (code, _, error) = texts(&output);
+        assert_eq!(code, 2);
+        assert!(error.contains("--token-address"), "{error}");
+    }
+    assert_eq!(fake.requests().len(), 3);
 }
 
 #[tokio::test]

@@ -70,7 +70,7 @@ pub(super) struct Connection {
     pub(super) endpoint: Option<String>,
     /// The token to show. Better by --token-file or the environment: every program of the machine can
     /// read it here, in the list of processes [env: OSNOVA_STORAGE_TOKEN]
-    #[arg(long, global = true, value_name = "TOKEN")]
+    #[arg(long, global = true, value_name = "TOKEN", value_parser = parse_token)]
     pub(super) token: Option<String>,
     /// A file whose first line is the token to show.
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "token")]
@@ -431,6 +431,18 @@ fn words<T: Clone + Send + Sync + 'static>(
     use clap::builder::TypedValueParser;
     PossibleValuesParser::new(words)
         .try_map(move |word| from_word(&word).ok_or("is a word that this program does not know"))
+}
+
+/// Takes what may be a token: 64 hexadecimal digits, or a component's, which begins with `osn_`. Anything
+/// else was meant for something else, and would only be answered `unauthorized`.
+fn parse_token(text: &str) -> Result<String, String> {
+    let is_hex = |text: &str| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    if text.starts_with("osn_") || is_hex(text) {
+        return Ok(text.to_owned());
+    }
+    Err("is no token, which would begin with osn_ or be 64 hexadecimal digits; tx ls and tx stats \
+         select a token's transactions by --token-address"
+        .to_owned())
 }
 
 fn parse_range(text: &str) -> Result<(u64, Option<u64>), String> {
