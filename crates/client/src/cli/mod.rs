@@ -3,6 +3,7 @@
 mod application;
 mod arguments;
 mod ask;
+mod batch;
 mod blob;
 mod cache;
 mod call;
@@ -94,6 +95,7 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         Command::Shutdown => status::shutdown(&session).await,
         Command::Call { method, params } => call::call(&session, &method, params.as_deref()).await,
         Command::Blob(command) => blob::run(&session, command).await,
+        Command::Batch(arguments) => batch::run(&session, arguments).await,
         Command::Kv(command) => kv::run(&session, command).await,
         Command::Ls(what) => records::list(&session, what).await,
         Command::Show(what) => records::show(&session, what).await,

@@ -2,6 +2,7 @@
 
 mod access;
 mod application;
+mod batch;
 mod blob_care;
 mod cache;
 mod cocoon;
@@ -29,6 +30,7 @@ use osnova_storage_client::api::{all_methods, wire};
 
 pub(super) use access::{Lifetime, SocketCommand, TokenCommand};
 pub(super) use application::{ApplicationCommand, ApplicationList, ConfigCommand};
+pub(super) use batch::BatchArguments;
 pub(super) use blob_care::CareCommand;
 pub(super) use cache::CacheCommand;
 pub(super) use cocoon::CocoonCommand;
@@ -109,6 +111,8 @@ pub(super) enum Command {
     /// Content: put, read, list, pin, grant, remove, look after.
     #[command(subcommand)]
     Blob(BlobCommand),
+    /// Apply many writes at once, all or none.
+    Batch(BatchArguments),
     /// Values that components store: read, write, list, remove.
     #[command(subcommand)]
     Kv(KvCommand),
@@ -136,7 +140,7 @@ pub(super) enum Command {
     /// Keys that components have derived: public parts and indices only.
     #[command(subcommand)]
     Key(KeyCommand),
-    /// Transactions of wallets: list, show, sum up.
+    /// Transactions of wallets: list, show, store, follow up, sum up.
     #[command(subcommand)]
     Tx(TransactionCommand),
     /// What was fetched from the Autonomi network and is kept.
