@@ -31,8 +31,11 @@ pub(super) async fn call(
             return Failure::from(error).with_hint(&format!("did you mean {name}?"));
         }
         match all_methods().find(|spec| spec.name == method) {
-            Some(spec) => explain(session, error, spec),
-            None => error.into(),
+            // Whoever writes params himself is told of params, not of flags.
+            Some(spec) if error.code() != Some(ErrorCode::ValidationError) => {
+                explain(session, error, spec)
+            }
+            _ => error.into(),
         }
     })?;
     match session.output.is_json() {

@@ -260,6 +260,8 @@ async fn the_owner_is_told_by_which_flag_to_say_whose() {
                     --component ID\n";
         assert_eq!(texts(&output), (1, "", line), "{command:?}");
     }
+    let output = run(&fake.endpoint(), &["call", "logs.tail"], "").await;
+    assert!(texts(&output).2.ends_with("of the owner\n"), "{output:?}");
     let output = run(&fake.endpoint(), &["registry", "status", "running"], "").await;
     assert!(texts(&output).2.ends_with("; say which COMPONENT-ID is meant\n"), "{output:?}");
 }
