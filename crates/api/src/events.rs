@@ -39,10 +39,34 @@ pub struct Event {
     pub position: Position,
     /// The namespace of the methods that read the record.
     pub namespace: String,
-    /// The parts of the record's primary key.
+    /// The parts of the record's primary key. Where it has fewer parts than the keys of its namespace, all
+    /// records are meant whose key begins with it: a delete of what they hang on took them along.
     pub key: Vec<String>,
     /// What happened to it.
     pub kind: ChangeKind,
+}
+
+impl Event {
+    /// Whether the record of this key is meant, in the event's namespace.
+    ///
+    /// ```
+    /// use osnova_storage_api::events::{ChangeKind, Event};
+    /// use osnova_storage_api::wire::Position;
+    ///
+    /// // A component was deleted, and its stored values with it.
+    /// let event = Event {
+    ///     position: Position(7),
+    ///     namespace: "storage".to_owned(),
+    ///     key: vec!["org.example.weather".to_owned()],
+    ///     kind: ChangeKind::Delete,
+    /// };
+    /// assert!(event.names(&["org.example.weather", "places/home"]));
+    /// assert!(!event.names(&["org.example.wallet", "places/home"]));
+    /// ```
+    pub fn names<T: AsRef<str>>(&self, key: &[T]) -> bool {
+        self.key.len() <= key.len()
+            && self.key.iter().zip(key).all(|(part, of_key)| part == of_key.as_ref())
+    }
 }
 
 /// A part of the feed.
@@ -137,7 +161,8 @@ methods! {
     /// not even after an older database was put back; a position that is no longer kept, or that this
     /// database has never had, is `gone`, and the records have to be read anew. A component sees changes
     /// of components and applications, and those of its own things, each only where its scopes let it
-    /// read them.
+    /// read them. A delete that takes others along names them by the beginning of their keys: with an
+    /// application go its settings, by one event of `applicationConfig` whose `key` is its id alone.
     List = "events.list" {
         params: ListParams,
         result: EventPage,

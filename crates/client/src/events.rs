@@ -67,17 +67,29 @@ impl Client {
     /// Follows what changes, from the position `since`, or from now on where it is left out.
     ///
     /// To keep a copy of some records: follow from now on, read all of them, and then, for each event,
-    /// the record that it names.
+    /// the record that it names. An event whose key is shorter than the records' own names all whose keys
+    /// begin with it ([`Event::names`]): what they hung on was deleted, and they with it.
     ///
     /// ```no_run
-    /// use osnova_storage_client::api::events::SubscribeParams;
+    /// use std::collections::BTreeMap;
+    ///
+    /// use osnova_storage_client::api::events::{ChangeKind, SubscribeParams};
+    /// use osnova_storage_client::api::wire::JsonText;
     /// use osnova_storage_client::{Client, ClientError, ErrorCode};
     ///
     /// # async fn example(client: Client) -> Result<(), ClientError> {
-    /// let mut events = client.events(SubscribeParams::default()).await?;
+    /// // The settings of applications, by application and key.
+    /// let mut copy: BTreeMap<[String; 2], JsonText> = BTreeMap::new();
+    /// let namespaces = Some(vec!["applicationConfig".parse().map_err(ClientError::Params)?]);
+    /// let mut events = client.events(SubscribeParams { since: None, namespaces }).await?;
+    /// // Here all settings are read.
     /// loop {
     ///     match events.next().await {
-    ///         Ok(event) => println!("{:?} of {} {:?}", event.kind, event.namespace, event.key),
+    ///         Ok(event) if event.kind == ChangeKind::Delete => {
+    ///             copy.retain(|key, _| !event.names(key));
+    ///         }
+    ///         // Here the setting is read that the event names.
+    ///         Ok(event) => println!("{:?} was set", event.key),
     ///         // The daemon keeps the latest 100,000 changes: read everything anew, and follow again.
     ///         Err(error) if error.code() == Some(ErrorCode::Gone) => return Ok(()),
     ///         Err(error) => return Err(error),
@@ -106,7 +118,9 @@ impl Events {
 
     /// Waits for the next event. Where the connection is lost it is made anew within the bounds of
     /// [`Repeat`](crate::Repeat), and what was committed meanwhile comes first. It may be dropped and
-    /// called again at any time, after an error too: no event is lost by that.
+    /// called again at any time, after an error too: no event is lost by that. Whoever follows without
+    /// end calls it again after [`Connect`](ClientError::Connect), with a pause between, or has bounds
+    /// that allow for the longest absence.
     ///
     /// # Errors
     /// `gone` where the daemon no longer keeps what comes next: the records have to be read anew, and
@@ -143,8 +157,15 @@ impl Events {
         }
     }
 
-    /// Subscribes anew after what was handed out last.
-    async fn resume(&mut self) -> Result<(), ClientError> {
+    /// Subscribes anew after what was handed out last, where the connection is lost; else does nothing.
+    /// [`next`](Self::next) does it too, and then waits for an event: this tells that the daemon is back.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub async fn resume(&mut self) -> Result<(), ClientError> {
+        if self.following.is_some() {
+            return Ok(());
+        }
         let mut attempts = Attempts::new(&self.client.inner().repeat);
         if let Some(fault) = self.lost.take() {
             self.client.wait(&mut attempts, fault, WHAT, HARMLESS).await?;

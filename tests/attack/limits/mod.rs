@@ -4,6 +4,7 @@
 mod calls;
 mod connections;
 mod crowd;
+mod late_readers;
 mod memory;
 mod quota;
 mod sizes;

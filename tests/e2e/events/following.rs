@@ -10,11 +10,14 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use osnova_storage_client::api::events::SubscribeParams;
+use osnova_storage_client::api::application_config as config;
+use osnova_storage_client::api::events::{ChangeKind, SubscribeParams};
 use osnova_storage_client::api::preferences::{
     Delete, DeleteParams, Get, GetParams, List, ListParams, Set, SetParams,
 };
-use osnova_storage_client::api::wire::{JsonText, Limit, Position, PreferenceKey, Revision};
+use osnova_storage_client::api::wire::{
+    ApplicationId, JsonText, Limit, Position, PreferenceKey, Revision,
+};
 use osnova_storage_client::{Client, ErrorCode, Repeat};
 use serde_json::json;
 
@@ -202,6 +205,60 @@ fn a_copy_is_the_same_after_cuts_restarts_and_crashes() {
     assert_eq!(seen, listed, "not every change once and in order");
     let seen: BTreeSet<u64> = seen.into_iter().collect();
     assert!(acknowledged.iter().all(|revision| seen.contains(revision)));
+}
+
+/// Settings of applications, by the parts of their keys.
+type Settings = BTreeMap<Vec<String>, String>;
+
+async fn settings(client: &Client, application: &ApplicationId) -> Settings {
+    let application_id = application.clone();
+    let params = config::ListParams { application_id, prefix: None, limit: None, cursor: None };
+    let page = client.call::<config::List>(params).await.unwrap();
+    let key = |found: &config::ConfigEntry| vec![application.to_string(), found.key.to_string()];
+    page.items.iter().map(|found| (key(found), found.value.get().to_owned())).collect()
+}
+
+/// A delete that takes records along is one event, with the beginning of their keys: whoever took it for
+/// the key of one record kept the settings of an application that was gone, for ever.
+#[test]
+fn a_copy_loses_what_a_delete_takes_along() {
+    let daemon = Daemon::start();
+    let ids: [ApplicationId; 2] = ["a", "a.b"].map(|id| id.parse().unwrap());
+    for id in &ids {
+        let application =
+            json!({ "applicationId": id, "name": "A", "version": "1", "manifest": {} });
+        daemon.ok("applications.put", json!({ "application": application }));
+        for key in ["x", "y"] {
+            let setting = json!({ "applicationId": id, "key": key, "value": 1 });
+            daemon.ok("applicationConfig.set", setting);
+        }
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let client = patient(&daemon.socket(), "unix");
+        let namespaces = Some(vec!["applicationConfig".parse().unwrap()]);
+        let params = SubscribeParams { since: None, namespaces };
+        let mut events = client.events(params).await.unwrap();
+        let mut copy = Settings::new();
+        for id in &ids {
+            copy.extend(settings(&client, id).await);
+        }
+        assert_eq!(copy.len(), 4);
+        daemon.ok("applications.delete", json!({ "applicationId": "a" }));
+        let last = json!({ "applicationId": "a.b", "key": "last", "value": 2 });
+        daemon.ok("applicationConfig.set", last);
+        let event = events.next().await.unwrap();
+        assert_eq!((event.kind, &event.key[..]), (ChangeKind::Delete, &["a".to_owned()][..]));
+        copy.retain(|key, _| !event.names(key));
+        let event = events.next().await.unwrap();
+        let [id, key] = &event.key[..] else { panic!("{event:?}") };
+        let (application_id, key) = (id.parse().unwrap(), key.parse().unwrap());
+        let params = config::GetParams { application_id, key };
+        let found = client.call::<config::Get>(params).await.unwrap();
+        copy.insert(event.key, found.value.get().to_owned());
+        assert_eq!(copy, settings(&client, &ids[1]).await);
+        assert_eq!(copy.len(), 3);
+    });
 }
 
 /// The positions of all events since.

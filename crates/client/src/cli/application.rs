@@ -8,7 +8,7 @@ use osnova_storage_client::api::wire::{JsonText, Revision};
 
 use super::Session;
 use super::arguments::{ApplicationCommand, ApplicationList, ConfigCommand};
-use super::ask;
+use super::ask::{self, Record};
 use super::call::json_argument;
 use super::failure::Failure;
 use super::paging::pages;
@@ -21,6 +21,14 @@ pub(super) async fn run(session: &Session, command: ApplicationCommand) -> Resul
         ApplicationCommand::Show { id } => {
             let params = GetParams { application_id: id };
             ask::show::<applications::Get>(session, params, |found| show(session, found)).await
+        }
+        ApplicationCommand::Put { file, if_revision } => {
+            let record = Record::read("application", file).await?;
+            ask::show_record::<applications::Put>(session, record, if_revision, |stored| {
+                let (id, revision) = (&stored.application_id, stored.revision.0);
+                session.output.line(&format!("{id} stored, revision {revision}"))
+            })
+            .await
         }
         ApplicationCommand::Launch { id } => {
             let params = ChangeParams { application_id: id, if_revision: None, request_id: None };

@@ -1,10 +1,15 @@
 //! Asking the daemon: an answer that can be printed as it came, or read by its type.
 
-use osnova_storage_client::Method;
+use std::path::PathBuf;
+
+use osnova_storage_client::api::wire::JsonText;
+use osnova_storage_client::{ClientError, Method};
 use serde_json::value::RawValue;
 
 use super::Session;
+use super::call::MAX_PARAMS_BYTES;
 use super::failure::Failure;
+use super::input::{self, Source};
 use super::refusal::explain;
 
 /// An answer, still as its text.
@@ -27,10 +32,23 @@ pub(super) async fn ask<M: Method>(
     session: &Session,
     params: M::Params,
 ) -> Result<Answer<M>, Failure> {
-    let text = serde_json::to_string(&params).map_err(|error| Failure::usage(error.to_string()))?;
+    attempt(session, params).await.map_err(|error| explain(session, error, &M::SPEC))
+}
+
+/// The same, for whoever does something about an error.
+pub(super) async fn attempt<M: Method>(
+    session: &Session,
+    params: M::Params,
+) -> Result<Answer<M>, ClientError> {
+    let text =
+        serde_json::to_string(&params).map_err(|error| ClientError::Params(error.to_string()))?;
     drop(params);
-    let raw = session.client.call_raw(M::SPEC.name, Some(&text)).await;
-    let raw = raw.map_err(|error| explain(session, error, &M::SPEC))?;
+    attempt_text(session, &text).await
+}
+
+/// The same, with params that are JSON already.
+async fn attempt_text<M: Method>(session: &Session, text: &str) -> Result<Answer<M>, ClientError> {
+    let raw = session.client.call_raw(M::SPEC.name, Some(text)).await?;
     Ok(Answer { raw, method: std::marker::PhantomData })
 }
 
@@ -41,6 +59,45 @@ pub(super) async fn show<M: Method>(
     show: impl FnOnce(&M::Result) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let answer = ask::<M>(session, params).await?;
+    match session.output.is_json() {
+        true => session.output.raw(&answer.raw),
+        false => show(&answer.read()?),
+    }
+}
+
+/// A record as a person wrote it, to be sent as it is: the daemon says what is wrong with it, field by
+/// field.
+pub(super) struct Record {
+    /// The param that it is.
+    param: &'static str,
+    json: JsonText,
+}
+
+impl Record {
+    /// Reads the record that is this param from a file, or from standard input where that is `-`.
+    pub(super) async fn read(param: &'static str, file: PathBuf) -> Result<Self, Failure> {
+        let name = file.display().to_string();
+        let text = input::read_text(Source::of(file), MAX_PARAMS_BYTES).await?;
+        let json =
+            JsonText::parse(text).map_err(|why| Failure::usage(format!("{name}: it {why}")))?;
+        Ok(Self { param, json })
+    }
+}
+
+/// Calls a method that takes a record, and a revision that it must have, and prints the answer as
+/// [`show`] does.
+pub(super) async fn show_record<M: Method>(
+    session: &Session,
+    record: Record,
+    if_revision: Option<u64>,
+    show: impl FnOnce(&M::Result) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let revision = if_revision.map(|revision| format!(r#","ifRevision":{revision}"#));
+    let Record { param, json } = record;
+    let text = format!(r#"{{"{param}":{}{}}}"#, json.get(), revision.unwrap_or_default());
+    drop(json);
+    let answer = attempt_text::<M>(session, &text).await;
+    let answer = answer.map_err(|error| explain(session, error, &M::SPEC))?;
     match session.output.is_json() {
         true => session.output.raw(&answer.raw),
         false => show(&answer.read()?),

@@ -4,16 +4,20 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use osnova_storage_client::api::blobs::{
-    self, BlobPage, BlobPut, BlobStat, DeleteParams, GrantParams, HashParams,
+    self, Adopt, AdoptResult, BlobPage, BlobPut, BlobStat, CareParams, Collect, CollectResult,
+    DeleteParams, GrantParams, HashParams, Upgrade, UpgradeResult, Verify, VerifyParams,
+    VerifyResult,
 };
-use osnova_storage_client::api::wire::BlobHash;
+use osnova_storage_client::api::wire::{BlobHash, UnsignedInteger};
 use osnova_storage_client::{BlobStream, Method, PutBlob};
 
 use super::Session;
-use super::arguments::BlobCommand;
+use super::arguments::{BlobCommand, CareCommand};
 use super::ask::{self, ask};
 use super::failure::Failure;
+use super::format;
 use super::input;
+use super::jobs::{self, say};
 use super::output::output_failed;
 use super::paging::pages;
 use super::progress::Bar;
@@ -72,6 +76,7 @@ pub(super) async fn run(session: &Session, command: BlobCommand) -> Result<(), F
             .await
         }
         BlobCommand::Usage => usage(session).await,
+        BlobCommand::Care(command) => care(session, command).await,
     }
 }
 
@@ -121,6 +126,76 @@ async fn usage(session: &Session) -> Result<(), Failure> {
         session.output.table(&table)
     })
     .await
+}
+
+/// Begins a job that looks after contents, and says in words what came of it.
+async fn care(session: &Session, command: CareCommand) -> Result<(), Failure> {
+    let size = format::size;
+    match command {
+        CareCommand::Collect(waiting) => {
+            jobs::begin::<Collect, CollectResult>(session, CareParams {}, &waiting, |done| {
+                let (count, bytes) = (counted(done.contents, "content"), size(done.bytes.0));
+                let stored = size(done.stored_bytes.0);
+                say(session, &format!("{count} removed: {bytes}, {stored} on disk"))
+            })
+            .await
+        }
+        CareCommand::Adopt(waiting) => {
+            jobs::begin::<Adopt, AdoptResult>(session, CareParams {}, &waiting, |done| {
+                let (files, bytes) = (counted(done.files, "file"), size(done.bytes.0));
+                let (adopted, removed) = (done.adopted.0, done.removed.0);
+                let aside = done.quarantined.0;
+                let line = format!(
+                    "{files} looked at: {adopted} adopted ({bytes}), {aside} put aside, \
+                     {removed} removed"
+                );
+                say(session, &line)
+            })
+            .await
+        }
+        CareCommand::Verify { hash, rate, waiting } => {
+            let params = VerifyParams { hash, bytes_per_second: rate.map(UnsignedInteger) };
+            jobs::begin::<Verify, VerifyResult>(session, params, &waiting, |found| {
+                show_verified(session, found)
+            })
+            .await
+        }
+        CareCommand::Upgrade(waiting) => {
+            jobs::begin::<Upgrade, UpgradeResult>(session, CareParams {}, &waiting, |done| {
+                let (count, bytes) = (counted(done.contents, "content"), size(done.bytes.0));
+                say(session, &format!("{count} written anew: {bytes}"))?;
+                match done.damaged.0 {
+                    0 => Ok(()),
+                    _ => Err(Failure::failed(format!("{} damaged", are(done.damaged, "content")))),
+                }
+            })
+            .await
+        }
+    }
+}
+
+fn show_verified(session: &Session, found: &VerifyResult) -> Result<(), Failure> {
+    for problem in &found.problems {
+        let aside = if problem.quarantined { ", put aside" } else { "" };
+        say(session, &format!("{} {}{aside}", problem.hash, problem.problem))?;
+    }
+    let (count, bytes) = (counted(found.contents, "content"), format::size(found.bytes.0));
+    say(session, &format!("{count} read: {bytes}"))?;
+    match found.damaged.0 {
+        0 => Ok(()),
+        _ => Err(Failure::failed(format!("{} damaged", are(found.damaged, "content")))),
+    }
+}
+
+/// `1 file`, `2 files`.
+fn counted(count: UnsignedInteger, what: &str) -> String {
+    let plural = if count.0 == 1 { "" } else { "s" };
+    format!("{} {what}{plural}", count.0)
+}
+
+/// `1 file is`, `2 files are`.
+fn are(count: UnsignedInteger, what: &str) -> String {
+    format!("{} {}", counted(count, what), if count.0 == 1 { "is" } else { "are" })
 }
 
 async fn put(session: &Session, path: &Path, about: PutBlob) -> Result<(), Failure> {

@@ -10,8 +10,8 @@ use super::output::Output;
 use super::refusal::explain;
 use super::table::{Cell, Table};
 
-/// The longest params that are read from standard input; the daemon takes 16 MiB unless configured.
-const MAX_PARAMS_BYTES: u64 = 64 << 20;
+/// The longest params that are read from a file or from standard input; the daemon takes 16 MiB unless configured.
+pub(super) const MAX_PARAMS_BYTES: u64 = 64 << 20;
 /// A name less like the wrong one than this (Jaro-Winkler, 0 to 1) is not offered.
 const MIN_LIKENESS: f64 = 0.8;
 
@@ -31,8 +31,11 @@ pub(super) async fn call(
             return Failure::from(error).with_hint(&format!("did you mean {name}?"));
         }
         match all_methods().find(|spec| spec.name == method) {
-            Some(spec) => explain(session, error, spec),
-            None => error.into(),
+            // Whoever writes params himself is told of params, not of flags.
+            Some(spec) if error.code() != Some(ErrorCode::ValidationError) => {
+                explain(session, error, spec)
+            }
+            _ => error.into(),
         }
     })?;
     match session.output.is_json() {

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use osnova_storage_client::Method;
 use osnova_storage_client::api::jobs::{self, Job, JobPage, JobParams, JobState, ListParams};
 use osnova_storage_client::api::wire::{JobId, JsonText};
+use serde::de::DeserializeOwned;
 
 use super::Session;
-use super::arguments::JobsCommand;
+use super::arguments::{JobsCommand, Waiting};
 use super::ask::{Answer, ask, show};
 use super::failure::Failure;
 use super::paging::pages;
@@ -62,6 +64,42 @@ fn after_cancel(state: JobState) -> &'static str {
         JobState::Done => "is done already",
         JobState::Failed => "has failed already",
         JobState::Cancelled => "is cancelled already",
+    }
+}
+
+/// Begins a job, waits for it, and tells its result; as JSON, the job as it ended.
+pub(super) async fn begin<M: Method<Result = Job>, R: DeserializeOwned>(
+    session: &Session,
+    params: M::Params,
+    waiting: &Waiting,
+    tell: impl FnOnce(&R) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let answer = ask::<M>(session, params).await?;
+    let begun = answer.read()?;
+    if waiting.no_wait {
+        return match session.output.is_json() {
+            true => session.output.raw(&answer.raw),
+            // The id alone: a script waits for it later.
+            false => session.output.line(begun.job_id.as_str()),
+        };
+    }
+    let answer = wait(session, begun.job_id).await?;
+    let job = answer.read()?;
+    if session.output.is_json() {
+        session.output.raw(&answer.raw)?;
+    }
+    let result = done(&job)?;
+    let result = serde_json::from_str(result.get()).map_err(|error| {
+        Failure::failed(format!("the result of {} can't be read: {error}", job.job_id))
+    })?;
+    tell(&result)
+}
+
+/// A line for a person; where JSON was asked for, the job says it.
+pub(super) fn say(session: &Session, line: &str) -> Result<(), Failure> {
+    match session.output.is_json() {
+        true => Ok(()),
+        false => session.output.line(line),
     }
 }
 

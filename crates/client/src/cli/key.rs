@@ -2,7 +2,7 @@
 
 use osnova_storage_client::api::keys::{
     self, DeleteParams, GetByPublicKeyParams, GetParams, KeyInfo, KeyPage, ListParams,
-    ReserveIndexParams,
+    RegisterParams, ReserveIndexParams,
 };
 use osnova_storage_client::api::wire::{DerivationIndex, Revision};
 
@@ -42,6 +42,20 @@ pub(super) async fn run(session: &Session, command: KeyCommand) -> Result<(), Fa
         }
         // The grammar asks for one of the two.
         KeyCommand::Show { .. } => Err(Failure::usage("a public key or --index is needed")),
+        KeyCommand::Register { public_key, key_type, purpose, index, component } => {
+            let params = RegisterParams {
+                public_key,
+                key_type,
+                purpose,
+                derivation_index: index.map(DerivationIndex),
+                component_id: component,
+                request_id: None,
+            };
+            ask::show::<keys::Register>(session, params, |key| {
+                session.output.line(&key.derivation_index.0.to_string())
+            })
+            .await
+        }
         KeyCommand::Rm { public_key, if_revision } => {
             let params = DeleteParams {
                 public_key,

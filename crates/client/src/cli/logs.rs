@@ -2,21 +2,23 @@
 
 use std::time::Duration;
 
-use osnova_storage_client::ComponentId;
 use osnova_storage_client::api::components::Direction;
 use osnova_storage_client::api::logs::{
     Append, AppendParams, LogEntry, LogInput, LogPage, Query, QueryParams, Rotate, RotateParams,
     Tail, TailParams,
 };
 use osnova_storage_client::api::wire::{Cursor, JsonText, Limit, Timestamp, TimestampMs};
+use osnova_storage_client::{ComponentId, Method};
 
 use super::Session;
 use super::arguments::{LogsCommand, SearchArguments};
-use super::ask::{ask, show};
+use super::ask::{ask, attempt, show};
 use super::call::json_argument;
 use super::failure::Failure;
+use super::following::Patience;
 use super::format;
 use super::paging::pages;
+use super::refusal::explain;
 
 /// How long to wait before looking again for what was appended.
 const FOLLOW_PAUSE: Duration = Duration::from_millis(500);
@@ -58,10 +60,13 @@ async fn tail(
     lines: Option<u16>,
     follow: bool,
 ) -> Result<(), Failure> {
-    let params = TailParams { lines: lines.map(Limit), component_id: component.clone() };
+    // The daemon answers at least one: where none is asked for, only its position is wanted.
+    let limit = lines.map(|lines| Limit(lines.max(1)));
+    let params = TailParams { lines: limit, component_id: component.clone() };
     let answer = ask::<Tail>(session, params).await?;
     let tail = answer.read()?;
     match session.output.is_json() {
+        _ if lines == Some(0) => {}
         true => session.output.raw(&answer.raw)?,
         false => print(session, &tail.items)?,
     }
@@ -69,8 +74,17 @@ async fn tail(
         return Ok(());
     }
     let mut position = tail.position;
+    let mut patience = Patience::default();
     loop {
-        let answer = ask::<Query>(session, from(position.clone(), component.clone())).await?;
+        let answer = match attempt::<Query>(session, from(&position, component.as_ref())).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                let failed = |error| explain(session, error, &Query::SPEC);
+                patience.wait(error, failed).await?;
+                continue;
+            }
+        };
+        patience.reached();
         let page = answer.read()?;
         if !page.items.is_empty() {
             match session.output.is_json() {
@@ -89,16 +103,16 @@ async fn tail(
 }
 
 /// What was appended after a position.
-fn from(position: Cursor, component_id: Option<ComponentId>) -> QueryParams {
+fn from(position: &Cursor, component_id: Option<&ComponentId>) -> QueryParams {
     QueryParams {
         level: None,
         from_ms: None,
         to_ms: None,
         text: None,
         limit: Some(Limit(1000)),
-        cursor: Some(position),
+        cursor: Some(position.clone()),
         direction: Some(Direction::Ascending),
-        component_id,
+        component_id: component_id.cloned(),
     }
 }
 
@@ -106,8 +120,8 @@ async fn search(session: &Session, arguments: SearchArguments) -> Result<(), Fai
     let millis = |time: Timestamp| TimestampMs(time.0.saturating_mul(1000));
     let params = QueryParams {
         level: arguments.level,
-        from_ms: arguments.from.map(millis),
-        to_ms: arguments.to.map(millis),
+        from_ms: arguments.since.map(millis),
+        to_ms: arguments.until.map(millis),
         text: arguments.text,
         limit: arguments.page.window.limit(),
         direction: arguments.page.direction(),

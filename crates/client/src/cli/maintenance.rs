@@ -1,19 +1,16 @@
 //! `maintenance`: the database as a file. Commands that begin a job wait for its end, unless told not to.
 
-use osnova_storage_client::Method;
-use osnova_storage_client::api::jobs::Job;
 use osnova_storage_client::api::maintenance::{
     Analyze, AnalyzeResult, CheckMode, CheckParams, CheckResult, Checkpoint, DatabaseStats,
     IntegrityCheck, NoParams, Stats, Vacuum, VacuumResult,
 };
-use serde::de::DeserializeOwned;
 
 use super::Session;
-use super::arguments::{MaintenanceCommand, Waiting};
-use super::ask::{ask, show};
+use super::arguments::MaintenanceCommand;
+use super::ask::show;
 use super::failure::Failure;
 use super::format;
-use super::jobs;
+use super::jobs::{self, say};
 use super::table::{Cell, Table};
 
 pub(super) async fn run(session: &Session, command: MaintenanceCommand) -> Result<(), Failure> {
@@ -34,7 +31,7 @@ pub(super) async fn run(session: &Session, command: MaintenanceCommand) -> Resul
             .await
         }
         MaintenanceCommand::Vacuum(waiting) => {
-            begin::<Vacuum, VacuumResult>(session, NoParams {}, &waiting, |done| {
+            jobs::begin::<Vacuum, VacuumResult>(session, NoParams {}, &waiting, |done| {
                 let size = format::size;
                 let (before, after) = (done.database_bytes_before.0, done.database_bytes_after.0);
                 say(
@@ -50,14 +47,14 @@ pub(super) async fn run(session: &Session, command: MaintenanceCommand) -> Resul
             .await
         }
         MaintenanceCommand::Analyze(waiting) => {
-            begin::<Analyze, AnalyzeResult>(session, NoParams {}, &waiting, |done| {
+            jobs::begin::<Analyze, AnalyzeResult>(session, NoParams {}, &waiting, |done| {
                 say(session, &format!("{} tables analyzed", done.tables.0))
             })
             .await
         }
         MaintenanceCommand::Check { full, waiting } => {
             let params = CheckParams { mode: full.then_some(CheckMode::Full) };
-            begin::<IntegrityCheck, CheckResult>(session, params, &waiting, |found| {
+            jobs::begin::<IntegrityCheck, CheckResult>(session, params, &waiting, |found| {
                 show_check(session, found)?;
                 match found.ok {
                     true => Ok(()),
@@ -66,42 +63,6 @@ pub(super) async fn run(session: &Session, command: MaintenanceCommand) -> Resul
             })
             .await
         }
-    }
-}
-
-/// Begins a job, waits for it, and tells its result; as JSON, the job as it ended.
-async fn begin<M: Method<Result = Job>, R: DeserializeOwned>(
-    session: &Session,
-    params: M::Params,
-    waiting: &Waiting,
-    tell: impl FnOnce(&R) -> Result<(), Failure>,
-) -> Result<(), Failure> {
-    let answer = ask::<M>(session, params).await?;
-    let begun = answer.read()?;
-    if waiting.no_wait {
-        return match session.output.is_json() {
-            true => session.output.raw(&answer.raw),
-            // The id alone: a script waits for it later.
-            false => session.output.line(begun.job_id.as_str()),
-        };
-    }
-    let answer = jobs::wait(session, begun.job_id).await?;
-    let job = answer.read()?;
-    if session.output.is_json() {
-        session.output.raw(&answer.raw)?;
-    }
-    let result = jobs::done(&job)?;
-    let result = serde_json::from_str(result.get()).map_err(|error| {
-        Failure::failed(format!("the result of {} can't be read: {error}", job.job_id))
-    })?;
-    tell(&result)
-}
-
-/// A line for a person; where JSON was asked for, the job says it.
-fn say(session: &Session, line: &str) -> Result<(), Failure> {
-    match session.output.is_json() {
-        true => Ok(()),
-        false => session.output.line(line),
     }
 }
 

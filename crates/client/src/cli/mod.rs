@@ -3,6 +3,7 @@
 mod application;
 mod arguments;
 mod ask;
+mod batch;
 mod blob;
 mod cache;
 mod call;
@@ -11,6 +12,7 @@ mod data;
 mod dependencies;
 mod events;
 mod failure;
+mod following;
 mod format;
 mod handover;
 mod indent;
@@ -93,6 +95,7 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         Command::Shutdown => status::shutdown(&session).await,
         Command::Call { method, params } => call::call(&session, &method, params.as_deref()).await,
         Command::Blob(command) => blob::run(&session, command).await,
+        Command::Batch(arguments) => batch::run(&session, arguments).await,
         Command::Kv(command) => kv::run(&session, command).await,
         Command::Ls(what) => records::list(&session, what).await,
         Command::Show(what) => records::show(&session, what).await,
@@ -117,7 +120,8 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
 }
 
 async fn client(connection: Connection) -> Result<Client, Failure> {
-    // A person is waiting: a daemon that is not there is said at once, one that restarts is met.
+    // A person is waiting: a daemon that is not there is said at once, one that restarts is met. Whoever
+    // follows goes on trying (`following`).
     let repeat = Repeat { attempts: 4, budget: Duration::from_secs(10), ..Repeat::default() };
     let mut builder =
         Client::builder().repeat(repeat).request_timeout(Duration::from_secs(connection.timeout));

@@ -67,11 +67,7 @@ impl JobBar {
         let total = job.total.map(|total| total.0);
         // How much there is may become known only later.
         if bar.length() != total || bar.position() == 0 {
-            let template = match total {
-                Some(_) => "{msg} {bar:30} {pos} of {len} {prefix}, {eta} left",
-                None => "{msg} {spinner} {pos} {prefix}",
-            };
-            if let Ok(style) = ProgressStyle::with_template(template) {
+            if let Ok(style) = ProgressStyle::with_template(job_template(total)) {
                 bar.set_style(style);
             }
             if let Some(total) = total {
@@ -81,6 +77,16 @@ impl JobBar {
             bar.set_prefix(job.unit.clone());
         }
         bar.set_position(job.done.0);
+        bar.tick();
+    }
+}
+
+/// What is shown of a job. Of one whose end nobody knows it would say nothing how many of its units are
+/// done, and where it can't count them either it would stand at 0.
+fn job_template(total: Option<u64>) -> &'static str {
+    match total {
+        Some(_) => "{msg} {bar:30} {percent} %, {pos} of {len} {prefix}, {eta} left",
+        None => "{msg} {spinner} {elapsed}",
     }
 }
 
@@ -89,5 +95,18 @@ impl Drop for JobBar {
         if let Some(bar) = &self.0 {
             bar.finish_and_clear();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An integrity check can't say how far it is, and stood at "0 steps" to its end.
+    #[test]
+    fn units_are_counted_only_where_their_number_is_known() {
+        let counts = |total| job_template(total).contains("{pos}");
+        assert!(counts(Some(7)) && job_template(Some(7)).contains("{percent}"));
+        assert!(!counts(None) && job_template(None).contains("{spinner}"));
     }
 }

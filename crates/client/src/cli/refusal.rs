@@ -29,6 +29,7 @@ fn hint(error: &ClientError, spec: &MethodSpec, has_token: bool) -> Option<Strin
                 .to_owned(),
         ),
         Some(ErrorCode::Forbidden) => forbidden(spec),
+        Some(ErrorCode::ValidationError) if lacks_component(error) => Some(which_component(spec)),
         _ if is_outcome_unknown(error) => after_lost_token(spec).map(str::to_owned),
         _ => None,
     }
@@ -45,6 +46,22 @@ fn forbidden(spec: &MethodSpec) -> Option<String> {
     Some(format!(
         "{name} needs the scope {scope}; osnova-storage whoami lists those of the credential shown"
     ))
+}
+
+/// Whether the owner did not say whose thing he means. A component means its own.
+fn lacks_component(error: &ClientError) -> bool {
+    let ClientError::Api(error) = error else { return false };
+    let fields = error.data.fields.as_ref();
+    fields.and_then(|fields| fields.get("componentId")).is_some_and(|why| why.contains("required"))
+}
+
+fn which_component(spec: &MethodSpec) -> String {
+    match spec.name {
+        "registry.get" | "registry.setStatus" | "registry.heartbeat" => {
+            "say which COMPONENT-ID is meant".to_owned()
+        }
+        _ => "say whose by --component ID".to_owned(),
+    }
 }
 
 fn is_outcome_unknown(error: &ClientError) -> bool {

@@ -1,7 +1,8 @@
 //! `registry`: which components run, as which processes.
 
 use osnova_storage_client::api::registry::{
-    self, GetParams, ListParams, ReapParams, RegistryEntry, RemoveParams, SetStatusParams,
+    self, GetParams, HeartbeatParams, ListParams, ReapParams, RegisterParams, RegistryEntry,
+    RemoveParams, SetStatusParams,
 };
 use osnova_storage_client::api::wire::{Revision, UnsignedInteger};
 
@@ -29,11 +30,28 @@ pub(super) async fn run(session: &Session, command: RegistryCommand) -> Result<(
             .await
         }
         RegistryCommand::Show { id } => {
-            let params = GetParams { component_id: Some(id) };
+            let params = GetParams { component_id: id };
             ask::show::<registry::Get>(session, params, |found| {
                 session.output.table(&details(found))
             })
             .await
+        }
+        RegistryCommand::Register(process) => {
+            let params = RegisterParams {
+                version: process.version,
+                pid: process.pid,
+                endpoint: process.address,
+                status: process.status,
+                component_id: process.component,
+                if_revision: process.if_revision.map(Revision),
+                request_id: None,
+            };
+            let say = |entry: &RegistryEntry| say_status(session, entry);
+            ask::show::<registry::Register>(session, params, say).await
+        }
+        RegistryCommand::Heartbeat { id, pid } => {
+            let params = HeartbeatParams { component_id: id, pid };
+            ask::show::<registry::Heartbeat>(session, params, |_| Ok(())).await
         }
         RegistryCommand::Reap { stale } => {
             let stale = stale.and_then(|span| u64::try_from(span).ok()).map(UnsignedInteger);
@@ -57,17 +75,19 @@ pub(super) async fn run(session: &Session, command: RegistryCommand) -> Result<(
         RegistryCommand::Status { id, status, if_revision } => {
             let params = SetStatusParams {
                 status,
-                component_id: Some(id),
+                component_id: id,
                 if_revision: if_revision.map(Revision),
                 request_id: None,
             };
-            ask::show::<registry::SetStatus>(session, params, |entry| {
-                let (id, status) = (&entry.component_id, entry.status.as_str());
-                session.output.line(&format!("{id} {status}, revision {}", entry.revision.0))
-            })
-            .await
+            let say = |entry: &RegistryEntry| say_status(session, entry);
+            ask::show::<registry::SetStatus>(session, params, say).await
         }
     }
+}
+
+fn say_status(session: &Session, entry: &RegistryEntry) -> Result<(), Failure> {
+    let (id, status) = (&entry.component_id, entry.status.as_str());
+    session.output.line(&format!("{id} {status}, revision {}", entry.revision.0))
 }
 
 fn table(entries: &[RegistryEntry]) -> Table {

@@ -2,11 +2,13 @@
 
 use osnova_storage_client::api::transactions::{
     self, GetParams, ListParams, StatsParams, Transaction, TransactionPage, TransactionStats,
+    UpdateStatusParams,
 };
+use osnova_storage_client::api::wire::Revision;
 
 use super::Session;
 use super::arguments::{TransactionCommand, TransactionFilter};
-use super::ask;
+use super::ask::{self, Record};
 use super::failure::Failure;
 use super::paging::pages;
 use super::table::{Cell, Table};
@@ -55,6 +57,28 @@ pub(super) async fn run(session: &Session, command: TransactionCommand) -> Resul
             })
             .await
         }
+        TransactionCommand::Put { file, if_revision } => {
+            let record = Record::read("transaction", file).await?;
+            ask::show_record::<transactions::Put>(session, record, if_revision, |stored| {
+                say_status(session, stored)
+            })
+            .await
+        }
+        TransactionCommand::Status(what) => {
+            let params = UpdateStatusParams {
+                tx_hash: what.hash,
+                status: what.status,
+                confirmed_at: what.confirmed_at,
+                gas_used: what.gas_used,
+                gas_price_gwei: what.gas_price,
+                if_revision: what.if_revision.map(Revision),
+                request_id: None,
+            };
+            ask::show::<transactions::UpdateStatus>(session, params, |stored| {
+                say_status(session, stored)
+            })
+            .await
+        }
         TransactionCommand::Stats { filter } => {
             let params = StatsParams {
                 address: filter.address,
@@ -69,6 +93,11 @@ pub(super) async fn run(session: &Session, command: TransactionCommand) -> Resul
                 .await
         }
     }
+}
+
+fn say_status(session: &Session, stored: &Transaction) -> Result<(), Failure> {
+    let (hash, status) = (&stored.tx_hash, stored.status.as_str());
+    session.output.line(&format!("{hash} {status}, revision {}", stored.revision.0))
 }
 
 fn token(transaction: &Transaction) -> &str {

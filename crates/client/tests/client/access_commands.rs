@@ -46,7 +46,12 @@ async fn whoever_may_not_follow_events_is_told_what_to_do() {
         err.starts_with("osnova-storage: unauthorized: ") && err.contains("--token-file"),
         "{err}"
     );
-    for wrong in [&["--since", "yesterday"][..], &["--since", "-1"], &["--namespace", ""]] {
+    for wrong in [
+        &["--after", "yesterday"][..],
+        &["--after", "-1"],
+        &["--since", "-1"],
+        &["--namespace", ""],
+    ] {
         let output = run(&fake.endpoint(), &[&["events"], wrong].concat(), "").await;
         assert_eq!(texts(&output).0, 2, "{wrong:?}");
     }
@@ -336,14 +341,14 @@ async fn every_command_takes_an_endpoint_and_a_token_wherever_they_stand() {
     let commands: [&[&str]; 4] = [
         &["blob", "rm", HASH, "--endpoint", &endpoint, "--token-file", file],
         &["--token-file", file, "token", "revoke", "1", "--endpoint", &endpoint],
-        &["socket", "--endpoint", &endpoint, "close", "a", "--token", "from-argument"],
+        &["socket", "--endpoint", &endpoint, "close", "a", "--token", "osn_argument"],
         &["rm", "preference", "a", "--endpoint", &endpoint],
     ];
     for command in commands {
         let output = run_with(command, &variables, "").await;
         assert_eq!(texts(&output).0, 0, "{output:?}");
     }
-    let shown = ["from-file", "from-file", "from-argument", "from-variable"];
+    let shown = ["from-file", "from-file", "osn_argument", "from-variable"];
     for (request, token) in fake.requests().iter().zip(shown) {
         assert!(request.head.contains(&format!("authorization: bearer {token}\r\n")), "{token}");
     }
@@ -374,7 +379,7 @@ async fn an_empty_token_is_refused() {
         &["--token-file", "/dev/null"],
         &["--token-file", "/nowhere/token"],
         &["--token-file", long.to_str().unwrap()],
-        &["--token", "a", "--token-file", file],
+        &["--token", "osn_a", "--token-file", file],
     ] {
         let output = run(&fake.endpoint(), &[given, &["rm", "preference", "a"]].concat(), "").await;
         let (code, _, err) = texts(&output);

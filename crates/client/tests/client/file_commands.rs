@@ -51,6 +51,28 @@ async fn following_goes_on_from_the_last_position() {
     assert_eq!(fake.requests()[1].params()["direction"], "asc");
 }
 
+/// Whoever follows may not care for what was before.
+#[tokio::test]
+async fn a_log_is_followed_without_what_was_before() {
+    let over = r#"{"code":-32603,"message":"over","data":{"code":"internal_error"}}"#;
+    let steps = || {
+        vec![
+            page(&[entry("before")], r#","position":"p1""#),
+            page(&[entry("after")], r#","position":"p2""#),
+            Step::error(over),
+        ]
+    };
+    for json in [&[][..], &["--json"]] {
+        let fake = Fake::start(steps());
+        let tail = ["logs", "tail", "--follow", "--lines", "0"];
+        let output = run(&fake.endpoint(), &[&tail, json].concat(), "").await;
+        let (_, out, _) = texts(&output);
+        assert!(out.contains("after") && !out.contains("before"), "{out}");
+        assert_eq!(fake.requests()[0].params(), json!({ "lines": 1 }));
+        assert_eq!(fake.requests()[1].params()["cursor"], "p1");
+    }
+}
+
 #[tokio::test]
 async fn a_search_says_what_it_is_for() {
     let fake =
@@ -61,9 +83,9 @@ async fn a_search_says_what_it_is_for() {
         "answer",
         "--level",
         "warn",
-        "--from",
+        "--since",
         "2025-11-25",
-        "--to",
+        "--until",
         "1764028900",
         "--component",
         "a",
@@ -78,6 +100,10 @@ async fn a_search_says_what_it_is_for() {
     assert_eq!(fake.requests()[0].params(), params);
     params["cursor"] = json!("more");
     assert_eq!(fake.requests()[1].params(), params);
+    // The names that these flags had once.
+    let times = ["logs", "search", "--from", "5", "--to", "7"];
+    assert_eq!(texts(&run(&fake.endpoint(), &times, "").await).0, 0);
+    assert_eq!(fake.requests()[2].params(), json!({ "fromMs": 5000, "toMs": 7000 }));
     let output = run(&fake.endpoint(), &["logs", "search", "--level", "loud"], "").await;
     assert_eq!(texts(&output).0, 2);
 }

@@ -70,3 +70,65 @@ async fn rows_of_sql_may_hold_anything() {
     let sent = serde_json::json!({ "sql": "SELECT ?1, ?2", "params": [7, "text"], "limit": 4 });
     assert_eq!(params, sent);
 }
+
+/// A job of this kind that is done.
+fn care(kind: &str, result: &str) -> Step {
+    Step::result(&format!(
+        r#"{{"jobId":"{kind}-1","kind":"{kind}","state":"done","done":1,"unit":"contents","result":{result},"createdAt":5,"finishedAt":6}}"#
+    ))
+}
+
+const HASH: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+
+#[tokio::test]
+async fn contents_are_looked_after() {
+    for (command, result, line) in [
+        (
+            "collect",
+            r#"{"contents":2,"bytes":2048,"storedBytes":1024}"#,
+            "2 contents removed: 2.0 KiB, 1.0 KiB on disk\n",
+        ),
+        (
+            "adopt",
+            r#"{"files":9,"adopted":1,"bytes":10,"quarantined":2,"removed":3}"#,
+            "9 files looked at: 1 adopted (10 B), 2 put aside, 3 removed\n",
+        ),
+        (
+            "verify",
+            r#"{"contents":1,"bytes":10,"damaged":0,"problems":[]}"#,
+            "1 content read: 10 B\n",
+        ),
+        ("upgrade", r#"{"contents":0,"bytes":0,"damaged":0}"#, "0 contents written anew: 0 B\n"),
+    ] {
+        let fake = Fake::start(vec![care(command, result)]);
+        let output = run(&fake.endpoint(), &["blob", command], "").await;
+        assert_eq!(texts(&output), (0, line, ""));
+        let method = format!(r#""method":"blobs.{command}""#);
+        let asked = fake.requests()[0].clone();
+        assert!(String::from_utf8(asked.body.clone()).unwrap().contains(&method), "{asked:?}");
+        let output = run(&fake.endpoint(), &["blob", command, "--no-wait"], "").await;
+        assert_eq!(texts(&output), (0, format!("{command}-1\n").as_str(), ""));
+    }
+}
+
+#[tokio::test]
+async fn damaged_contents_are_a_failure() {
+    let problem =
+        format!(r#"{{"hash":"{HASH}","problem":"a part is damaged","quarantined":true}}"#);
+    let result = format!(r#"{{"contents":3,"bytes":30,"damaged":1,"problems":[{problem}]}}"#);
+    let fake = Fake::start(vec![care("verify", &result)]);
+    let arguments = ["blob", "verify", HASH, "--rate", "1000"];
+    let output = run(&fake.endpoint(), &arguments, "").await;
+    let lines = format!("{HASH} a part is damaged, put aside\n3 contents read: 30 B\n");
+    let line = "osnova-storage: 1 content is damaged\n";
+    assert_eq!(texts(&output), (1, lines.as_str(), line));
+    let params = fake.requests()[0].params();
+    assert_eq!(params, serde_json::json!({ "hash": HASH, "bytesPerSecond": 1000 }));
+    let output = run(&fake.endpoint(), &["blob", "verify", "--json"], "").await;
+    let (code, out, error) = texts(&output);
+    assert_eq!((code, error), (1, line));
+    assert!(out.contains(r#""damaged":1"#), "{out}");
+    let fake = Fake::start(vec![care("upgrade", r#"{"contents":1,"bytes":1,"damaged":2}"#)]);
+    let output = run(&fake.endpoint(), &["blob", "upgrade"], "").await;
+    assert_eq!(texts(&output).2, "osnova-storage: 2 contents are damaged\n");
+}

@@ -164,10 +164,18 @@ async fn sums_of_transactions_are_printed_as_they_came() {
     let output = run(&fake.endpoint(), &["tx", "stats", "--json"], "").await;
     assert_eq!(texts(&output), (0, format!("{stats}\n").as_str(), ""));
     assert_eq!(fake.requests()[0].params(), json!({ "address": "0xb0b" }));
-    // `--token` is the credential, here as everywhere: it never becomes a filter.
-    let output = run(&fake.endpoint(), &["tx", "stats", "--token", "secret"], "").await;
+    // `--token` is the credential, here as everywhere: it never becomes a filter, and what can't be a
+    // credential was meant as one. The daemon would only say that it does not know it.
+    let output = run(&fake.endpoint(), &["tx", "stats", "--token", "osn_secret"], "").await;
     assert_eq!(texts(&output).0, 0);
     assert_eq!(fake.requests()[2].params(), json!({}));
+    for address in ["0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48", "ETH"] {
+        let output = run(&fake.endpoint(), &["tx", "ls", "--token", address], "").await;
+        let (code, _, error) = texts(&output);
+        assert_eq!(code, 2);
+        assert!(error.contains("--token-address"), "{error}");
+    }
+    assert_eq!(fake.requests().len(), 3);
 }
 
 #[tokio::test]
@@ -238,4 +246,129 @@ async fn a_message_whose_attachment_is_missing_is_not_sent() {
     let expected = "message\tm-1\nchannel\tweather\nsender\towner\ntime\t1764028800\n\
         revision\t7\nbody\tIt clears up\n";
     assert_eq!(texts(&output), (0, expected, ""));
+}
+
+const MISSING: &str = r#"{"code":-32602,"message":"componentId is required of the owner","data":{"code":"validation_error","fields":{"componentId":"is required of the owner"}}}"#;
+
+/// The daemon names its param, which a person has never seen.
+#[tokio::test]
+async fn the_owner_is_told_by_which_flag_to_say_whose() {
+    let fake = Fake::start(vec![Step::error(MISSING)]);
+    for command in [&["logs", "tail"][..], &["key", "ls"], &["data", "ls"]] {
+        let output = run(&fake.endpoint(), command, "").await;
+        let line = "osnova-storage: validation_error: componentId is required of the owner; say whose by \
+                    --component ID\n";
+        assert_eq!(texts(&output), (1, "", line), "{command:?}");
+    }
+    let output = run(&fake.endpoint(), &["call", "logs.tail"], "").await;
+    assert!(texts(&output).2.ends_with("of the owner\n"), "{output:?}");
+    let output = run(&fake.endpoint(), &["registry", "status", "running"], "").await;
+    assert!(texts(&output).2.ends_with("; say which COMPONENT-ID is meant\n"), "{output:?}");
+}
+
+#[tokio::test]
+async fn a_process_is_registered_and_lives() {
+    let entry = r#"{"componentId":"a","version":"1.0","pid":7,"endpoint":"unix:/a","status":"starting","startedAt":5,"restartCount":0,"revision":9}"#;
+    let fake = Fake::start(vec![
+        Step::result(entry),
+        Step::result(r#"{"accepted":true}"#),
+        Step::result(entry),
+        Step::result(entry),
+    ]);
+    let register = ["registry", "register", "1.0", "unix:/a", "--pid", "7", "--component", "a"];
+    let output = run(&fake.endpoint(), &register, "").await;
+    assert_eq!(texts(&output), (0, "a starting, revision 9\n", ""));
+    // A component on its own socket need not say who it is.
+    let output = run(&fake.endpoint(), &["registry", "heartbeat", "--pid", "7"], "").await;
+    assert_eq!(texts(&output), (0, "", ""));
+    for status in [&["registry", "status", "running"][..], &["registry", "status", "b", "running"]]
+    {
+        assert_eq!(texts(&run(&fake.endpoint(), status, "").await).0, 0, "{status:?}");
+    }
+    let mut params: Vec<_> = fake.requests().iter().map(|request| request.params()).collect();
+    for params in &mut params {
+        params.as_object_mut().unwrap().remove("requestId");
+    }
+    let whole = json!({ "version": "1.0", "endpoint": "unix:/a", "pid": 7, "componentId": "a" });
+    let expected = [
+        whole,
+        json!({ "pid": 7 }),
+        json!({ "status": "running" }),
+        json!({ "componentId": "b", "status": "running" }),
+    ];
+    assert_eq!(params, expected);
+    for wrong in ["0", "-1", "4294967296", "x"] {
+        let register = ["registry", "register", "1.0", "unix:/a", "--pid", wrong];
+        assert_eq!(texts(&run(&fake.endpoint(), &register, "").await).0, 2, "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn records_are_stored_as_they_are_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("app.json");
+    let application = r#"{"applicationId":"a","name":"A","version":"1","manifest":{"n" : 1.0}}"#;
+    std::fs::write(&path, application).unwrap();
+    let file = path.to_str().unwrap();
+    let stored = r#"{"applicationId":"a","name":"A","version":"1","manifest":{},"installedAt":5,"launchCount":0,"blobs":{},"revision":9}"#;
+    let fake = Fake::start(vec![Step::result(stored)]);
+    let put = ["app", "put", file, "--if-revision", "8"];
+    let output = run(&fake.endpoint(), &put, "").await;
+    assert_eq!(texts(&output), (0, "a stored, revision 9\n", ""));
+    let sent = String::from_utf8(fake.requests()[0].body.clone()).unwrap();
+    assert!(sent.contains(&format!(r#""application":{application},"ifRevision":8"#)), "{sent}");
+    // A lost answer does not store it twice.
+    assert!(fake.requests()[0].params()["requestId"].is_string());
+    let output = run(&fake.endpoint(), &["app", "put", "-", "--json"], application).await;
+    assert_eq!(texts(&output), (0, format!("{stored}\n").as_str(), ""));
+    for (input, file) in [("{", "-"), ("", "-"), ("{}", "/nowhere/app.json")] {
+        let output = run(&fake.endpoint(), &["app", "put", file], input).await;
+        assert_eq!(texts(&output).0, 2, "{input:?} {file}");
+    }
+    assert_eq!(fake.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn transactions_are_stored_and_followed_up() {
+    let fake = Fake::start(vec![Step::result(&transaction("0x88df"))]);
+    let output = run(&fake.endpoint(), &["tx", "put", "-"], r#"{"txHash":"0x88df"}"#).await;
+    assert_eq!(texts(&output), (0, "0x88df pending, revision 7\n", ""));
+    assert_eq!(fake.requests()[0].params()["transaction"], json!({ "txHash": "0x88df" }));
+    let confirm = ["--confirmed-at", "1764028900", "--gas-used", "21000", "--gas-price", "0.01"];
+    let status = [&["tx", "status", "0x88df", "confirmed"][..], &confirm].concat();
+    assert_eq!(texts(&run(&fake.endpoint(), &status, "").await).0, 0);
+    let mut params = fake.requests()[1].params();
+    params.as_object_mut().unwrap().remove("requestId");
+    let expected = json!({
+        "txHash": "0x88df", "status": "confirmed", "confirmedAt": 1_764_028_900,
+        "gasUsed": "21000", "gasPriceGwei": "0.01",
+    });
+    assert_eq!(params, expected);
+}
+
+#[tokio::test]
+async fn keys_are_registered() {
+    let key = r#"{"componentId":"a","derivationIndex":3,"publicKey":"02ab","keyType":"ed25519","createdAt":5,"revision":9}"#;
+    let fake = Fake::start(vec![Step::result(key)]);
+    let register = ["key", "register", "02ab", "--type", "ed25519", "--purpose", "to sign"];
+    let register = [&register[..], &["--index", "3", "--component", "a"]].concat();
+    assert_eq!(texts(&run(&fake.endpoint(), &register, "").await), (0, "3\n", ""));
+    let mut params = fake.requests()[0].params();
+    params.as_object_mut().unwrap().remove("requestId");
+    let expected = json!({
+        "publicKey": "02ab", "keyType": "ed25519", "purpose": "to sign", "derivationIndex": 3,
+        "componentId": "a",
+    });
+    assert_eq!(params, expected);
+}
+
+#[tokio::test]
+async fn a_batch_is_applied_as_it_is_written() {
+    let operations = r#"[{"method":"preferences.set","params":{"key":"a","value":1.0}}]"#;
+    let fake = Fake::start(vec![Step::result(r#"{"results":[{}]}"#)]);
+    let output = run(&fake.endpoint(), &["batch", "-"], operations).await;
+    assert_eq!(texts(&output), (0, "1 write applied\n", ""));
+    let sent = String::from_utf8(fake.requests()[0].body.clone()).unwrap();
+    assert!(sent.contains(&format!(r#""operations":{operations}"#)), "{sent}");
+    assert!(sent.contains(r#""method":"batch.apply""#), "{sent}");
 }

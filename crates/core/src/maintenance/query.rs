@@ -105,6 +105,9 @@ fn confine(connection: &Connection) -> Result<()> {
     Ok(())
 }
 
+/// What is told of a statement that does more than read.
+const DENIED: &str = "is not allowed: only reads are, and pragmas that tell of the schema";
+
 /// What keeps a query from being answered.
 enum Failure {
     /// SQLite refuses it or fails at it.
@@ -199,6 +202,8 @@ fn told(failure: Failure) -> StoreError {
             | ErrorCode::OutOfMemory
             | ErrorCode::DatabaseBusy
             | ErrorCode::DatabaseLocked => return error.into(),
+            // SQLite says no more of an act that the authorizer denies; of a column it names it.
+            _ if message.as_deref() == Some("not authorized") => DENIED.to_owned(),
             _ => message.clone().unwrap_or_else(|| cause.to_string()),
         },
         _ => return error.into(),

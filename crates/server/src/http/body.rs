@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use tokio::time::Sleep;
 
 use crate::access::Credential;
+use crate::listen::Connection;
 
 /// Parts of an incoming body on their way, at most: each is what was read from the connection at once, up
 /// to 400 KiB.
@@ -87,6 +88,50 @@ impl Read for IncomingReader {
         let count = buffer.len().min(self.current.len());
         buffer[..count].copy_from_slice(&self.current.split_to(count));
         Ok(count)
+    }
+}
+
+/// The body of a request. Where it is dropped before its end, its connection is told.
+pub(super) struct Watched<B: Body> {
+    body: B,
+    connection: Arc<Connection>,
+    is_over: bool,
+}
+
+impl<B: Body> Watched<B> {
+    /// A body that came by this connection.
+    pub(super) fn new(body: B, connection: Arc<Connection>) -> Self {
+        Self { body, connection, is_over: false }
+    }
+}
+
+impl<B: Body + Unpin> Body for Watched<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        self.is_over |= matches!(frame, Poll::Ready(None | Some(Err(_))));
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl<B: Body> Drop for Watched<B> {
+    fn drop(&mut self) {
+        if !self.is_over && !self.body.is_end_stream() {
+            self.connection.leaves_unread();
+        }
     }
 }
 

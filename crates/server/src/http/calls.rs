@@ -11,7 +11,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use jsonrpsee::core::middleware::{Batch, BatchEntry, BatchEntryErr, Notification, RpcServiceT};
-use jsonrpsee::server::{HttpRequest, HttpResponse, MethodResponse, http::content_type_is_json};
+use jsonrpsee::server::{HttpResponse, MethodResponse, http::content_type_is_json};
 use jsonrpsee::types::{ErrorCode as LibraryCode, Id, Request};
 use osnova_storage_api::{ApiError, ErrorCode};
 use serde::Deserialize;
@@ -19,17 +19,13 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::body::Patient;
-use super::plain;
+use super::{Incoming, plain};
 use crate::access::{Credential, Held, LARGE_BYTES};
 use crate::app::App;
 use crate::rpc::{Opened, Rpc, error_body};
 
 /// Answers a request on the path `/` that is not for a WebSocket.
-pub(super) async fn answer(
-    app: &App,
-    rpc: &Rpc,
-    request: HttpRequest<hyper::body::Incoming>,
-) -> HttpResponse {
+pub(super) async fn answer(app: &App, rpc: &Rpc, request: Incoming) -> HttpResponse {
     if request.method() != Method::POST {
         let error = ApiError::new(ErrorCode::InvalidRequest, "JSON-RPC is taken by POST");
         let mut response = failed(StatusCode::METHOD_NOT_ALLOWED, Id::Null, &error);

@@ -22,10 +22,14 @@ use osnova_storage_api::status::Health;
 use osnova_storage_api::{ApiError, ErrorCode};
 use tower::ServiceExt;
 
+use self::body::Watched;
 use crate::access::{Credential, audit, cors};
 use crate::app::App;
 use crate::listen::Connection;
 use crate::rpc::{Rpc, error_body};
+
+/// A request as it comes in.
+type Incoming = HttpRequest<Watched<hyper::body::Incoming>>;
 
 /// Serves the requests of all connections.
 #[derive(Clone)]
@@ -52,8 +56,9 @@ impl Http {
     pub(crate) async fn answer(
         self,
         connection: Arc<Connection>,
-        mut request: HttpRequest<hyper::body::Incoming>,
+        request: HttpRequest<hyper::body::Incoming>,
     ) -> Result<HttpResponse, Infallible> {
+        let mut request = request.map(|body| Watched::new(body, Arc::clone(&connection)));
         let path_token = take_path_token(&mut request);
         if request.uri().path() == "/healthz" {
             return Ok(self.health());
@@ -86,7 +91,7 @@ impl Http {
         self,
         connection: &Arc<Connection>,
         credential: Arc<Credential>,
-        mut request: HttpRequest<hyper::body::Incoming>,
+        mut request: Incoming,
         is_rpc: bool,
     ) -> HttpResponse {
         if is_rpc && websocket::is_asked_for(&request) {
@@ -112,7 +117,8 @@ impl Http {
 }
 
 /// The answer to a request that is not let in. Its connection ends: whoever guesses must connect anew
-/// for each guess, and a crowd does not lie idle.
+/// for each guess, and a crowd does not lie idle. What it still sends is thrown away for a while, so that
+/// it reads this answer (`listen/timed.rs`).
 fn turned_away(connection: &Connection, is_rpc: bool, error: &ApiError) -> HttpResponse {
     let route = if is_rpc { "/" } else { "another route" };
     audit::turned_away(connection.peer(), route, error);

@@ -22,7 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::calls::{self, Answer};
-use super::plain;
+use super::{Incoming, plain};
 use crate::access::Credential;
 use crate::app::App;
 use crate::listen::Connection;
@@ -57,7 +57,7 @@ pub(super) async fn upgrade(
     rpc: Rpc,
     connection: &Connection,
     credential: Arc<Credential>,
-    request: HttpRequest<hyper::body::Incoming>,
+    request: Incoming,
 ) -> HttpResponse {
     let (mut parts, _) = request.into_parts();
     let Ok(upgrade) = WebSocketUpgrade::from_request_parts(&mut parts, &()).await else {

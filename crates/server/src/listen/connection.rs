@@ -30,6 +30,7 @@ pub(crate) struct Connection {
     requests_begun: AtomicU64,
     requests_running: AtomicU32,
     is_upgraded: AtomicBool,
+    left_unread: AtomicBool,
 }
 
 /// What a connection is doing.
@@ -56,6 +57,7 @@ impl Connection {
             requests_begun: AtomicU64::new(0),
             requests_running: AtomicU32::new(0),
             is_upgraded: AtomicBool::new(false),
+            left_unread: AtomicBool::new(false),
         })
     }
 
@@ -89,8 +91,25 @@ impl Connection {
         self.is_upgraded.store(true, Ordering::Relaxed);
     }
 
+    /// Notes that the body of the latest request was not read to its end: its client may still be
+    /// sending when the connection ends.
+    pub(crate) fn leaves_unread(&self) {
+        self.left_unread.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the body of the latest request was not read to its end.
+    pub(super) fn has_left_unread(&self) -> bool {
+        self.left_unread.load(Ordering::Relaxed)
+    }
+
+    /// Whether a caller has been identified on it.
+    pub(super) fn is_known(&self) -> bool {
+        self.lock().is_some()
+    }
+
     /// Notes that a request was begun; it ends when the guard is dropped.
     pub(super) fn begin(self: &Arc<Self>) -> Running {
+        self.left_unread.store(false, Ordering::Relaxed);
         self.requests_begun.fetch_add(1, Ordering::Relaxed);
         self.requests_running.fetch_add(1, Ordering::Relaxed);
         Running(Arc::clone(self))

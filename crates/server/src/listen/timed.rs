@@ -8,6 +8,10 @@
 //!
 //! A part of a head that arrives together with the request before it is not seen as one: until its next
 //! byte the connection counts as idle.
+//!
+//! It lingers where a client may still be sending what nobody will read: closed at once, a socket throws
+//! away the answer that its client has not read yet (TCP), or fails the client's writes (Unix), and a
+//! client that sends all before it reads would never learn why it was turned away.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -20,6 +24,15 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::connection::{Connection, Doing};
 use crate::config::Limits;
+
+/// How long a socket that has sent its last answer goes on reading what it throws away.
+const LINGER: Duration = Duration::from_secs(2);
+/// How much of a stranger is thrown away: a request with a small content.
+const STRANGER_LINGER_BYTES: usize = 1 << 20;
+/// How much of a caller is thrown away: a request far over the default limit of 16 MiB.
+const CALLER_LINGER_BYTES: usize = 64 << 20;
+/// How much is thrown away at once.
+const DISCARDED_BYTES: usize = 16 << 10;
 
 /// How long what may take.
 #[derive(Debug, Clone, Copy)]
@@ -53,6 +66,13 @@ enum Awaited {
     RestOfHead { after: u64 },
 }
 
+/// What is left of the time and the bytes of a lingering end.
+#[derive(Debug, Clone, Copy)]
+struct Linger {
+    deadline: Instant,
+    bytes_left: usize,
+}
+
 /// A socket, timed. Dropping it frees what the connection holds.
 pub(super) struct TimedStream<S> {
     socket: S,
@@ -64,6 +84,7 @@ pub(super) struct TimedStream<S> {
     head_begun_after: Option<u64>,
     write_deadline: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
+    linger: Option<Linger>,
 }
 
 impl<S> TimedStream<S> {
@@ -78,6 +99,7 @@ impl<S> TimedStream<S> {
             head_begun_after: None,
             write_deadline: None,
             timer: None,
+            linger: None,
         }
     }
 
@@ -138,6 +160,26 @@ impl<S> TimedStream<S> {
     }
 }
 
+impl<S: AsyncRead + Unpin> TimedStream<S> {
+    /// Reads and throws away what still comes, until the client has said all, or its time or its bytes
+    /// are used up.
+    fn poll_discarded(&mut self, context: &mut Context<'_>, mut linger: Linger) -> Poll<()> {
+        let mut space = [0; DISCARDED_BYTES];
+        while linger.bytes_left > 0 {
+            let mut buffer = ReadBuf::new(&mut space);
+            match Pin::new(&mut self.socket).poll_read(context, &mut buffer) {
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
+                    linger.bytes_left = linger.bytes_left.saturating_sub(buffer.filled().len());
+                    self.linger = Some(linger);
+                }
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => return self.poll_passed(context, linger.deadline),
+            }
+        }
+        Poll::Ready(())
+    }
+}
+
 fn timed_out(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, what)
 }
@@ -168,7 +210,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimedStream<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -193,13 +235,27 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
         self.socket.is_write_vectored()
     }
 
-    // Sockets keep nothing back, so neither of these ever waits.
+    // Sockets keep nothing back, so this never waits.
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().socket).poll_flush(context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().socket).poll_shutdown(context)
+        let this = self.get_mut();
+        let linger = match this.linger {
+            Some(linger) => linger,
+            None => {
+                // The client is told first that nothing more comes: it must not wait for that.
+                ready!(Pin::new(&mut this.socket).poll_shutdown(context))?;
+                if !this.connection.has_left_unread() {
+                    return Poll::Ready(Ok(()));
+                }
+                let known = this.connection.is_known();
+                let bytes_left = if known { CALLER_LINGER_BYTES } else { STRANGER_LINGER_BYTES };
+                *this.linger.insert(Linger { deadline: Instant::now() + LINGER, bytes_left })
+            }
+        };
+        this.poll_discarded(context, linger).map(Ok)
     }
 }
 
@@ -351,6 +407,41 @@ mod tests {
         setup.is_patient(IDLE * 10).await;
         let error = setup.stream.write_all(&[b'x'; WAY + 1]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    /// A client that sends all before it reads got a broken pipe, or a reset, in place of the answer that
+    /// turned it away: the socket was closed while the client still sent.
+    #[tokio::test(start_paused = true)]
+    async fn an_end_lingers_for_what_was_left_unread() {
+        let ends = |unread: bool, sent: usize, hangs_up: bool| async move {
+            let Setup { mut stream, mut client, connection, .. } = setup();
+            let from = Instant::now();
+            if unread {
+                connection.leaves_unread();
+            }
+            let sending = async {
+                client.write_all(&vec![b'x'; sent]).await.unwrap();
+                if !hangs_up {
+                    std::future::pending::<()>().await;
+                }
+                drop(client);
+            };
+            let sent_all_and_waits = async {
+                sending.await;
+                std::future::pending::<()>().await;
+            };
+            tokio::select! {
+                ended = stream.shutdown() => ended.unwrap(),
+                () = sent_all_and_waits => unreachable!("it never ends"),
+            }
+            from.elapsed()
+        };
+        assert!(about(ends(false, 0, false).await, Duration::ZERO));
+        assert!(about(ends(true, 0, true).await, Duration::ZERO));
+        assert!(about(ends(true, WAY * 100, true).await, Duration::ZERO));
+        assert!(about(ends(true, WAY * 100, false).await, LINGER));
+        // A stranger that sends without end is not listened to for long.
+        assert!(about(ends(true, STRANGER_LINGER_BYTES * 2, false).await, Duration::ZERO));
     }
 
     #[tokio::test(start_paused = true)]

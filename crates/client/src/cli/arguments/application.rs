@@ -1,6 +1,8 @@
 //! The grammar of `app`.
 
-use clap::{Args, Subcommand};
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueHint};
 use osnova_storage_client::api::applications::ApplicationOrder;
 use osnova_storage_client::api::wire::{ApplicationId, ConfigKey};
 
@@ -16,6 +18,16 @@ pub(in crate::cli) enum ApplicationCommand {
     Show {
         /// Its id.
         id: ApplicationId,
+    },
+    /// Store an application, new or again.
+    Put {
+        /// A file with the application as JSON: applicationId, name, version, manifest, and what else
+        /// is to be said of it; - for standard input.
+        #[arg(value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+        /// Only if this is its revision; 0: only if it is not there.
+        #[arg(long, value_name = "REVISION")]
+        if_revision: Option<u64>,
     },
     /// Count a launch of an application.
     Launch {

@@ -17,10 +17,10 @@ pub(in crate::cli) enum LogsCommand {
         /// Whose log; a component's own where left out.
         #[arg(long, value_name = "ID")]
         component: Option<ComponentId>,
-        /// How many entries, 1 to 1000.
-        #[arg(short = 'n', long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1000))]
+        /// How many entries, up to 1000; 0 for none, with --follow.
+        #[arg(short = 'n', long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(0..=1000))]
         lines: Option<u16>,
-        /// Go on with what is appended, until Ctrl-C.
+        /// Go on with what is appended, until Ctrl-C; a daemon that goes away is waited for.
         #[arg(short, long)]
         follow: bool,
     },
@@ -61,11 +61,11 @@ pub(in crate::cli) struct SearchArguments {
     pub(in crate::cli) level: Option<LogLevel>,
     /// Only entries of this time or later: 2027-01-31 (its first second, UTC),
     /// 2027-01-31T12:00:00+01:00, or Unix seconds.
-    #[arg(long, value_name = "TIME", value_parser = moment::parse_time)]
-    pub(in crate::cli) from: Option<Timestamp>,
+    #[arg(long, alias = "from", value_name = "TIME", value_parser = moment::parse_time)]
+    pub(in crate::cli) since: Option<Timestamp>,
     /// Only entries from before this time.
-    #[arg(long, value_name = "TIME", value_parser = moment::parse_time)]
-    pub(in crate::cli) to: Option<Timestamp>,
+    #[arg(long, alias = "to", value_name = "TIME", value_parser = moment::parse_time)]
+    pub(in crate::cli) until: Option<Timestamp>,
     #[command(flatten)]
     pub(in crate::cli) page: PageArguments,
 }

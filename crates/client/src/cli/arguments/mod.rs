@@ -2,6 +2,8 @@
 
 mod access;
 mod application;
+mod batch;
+mod blob_care;
 mod cache;
 mod cocoon;
 mod data;
@@ -28,6 +30,8 @@ use osnova_storage_client::api::{all_methods, wire};
 
 pub(super) use access::{Lifetime, SocketCommand, TokenCommand};
 pub(super) use application::{ApplicationCommand, ApplicationList, ConfigCommand};
+pub(super) use batch::BatchArguments;
+pub(super) use blob_care::CareCommand;
 pub(super) use cache::CacheCommand;
 pub(super) use cocoon::CocoonCommand;
 pub(super) use data::DataCommand;
@@ -68,7 +72,7 @@ pub(super) struct Connection {
     pub(super) endpoint: Option<String>,
     /// The token to show. Better by --token-file or the environment: every program of the machine can
     /// read it here, in the list of processes [env: OSNOVA_STORAGE_TOKEN]
-    #[arg(long, global = true, value_name = "TOKEN")]
+    #[arg(long, global = true, value_name = "TOKEN", value_parser = parse_token)]
     pub(super) token: Option<String>,
     /// A file whose first line is the token to show.
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "token")]
@@ -104,9 +108,11 @@ pub(super) enum Command {
         /// Only those that begin with this.
         prefix: Option<String>,
     },
-    /// Content: put, read, list, pin, grant, remove.
+    /// Content: put, read, list, pin, grant, remove, look after.
     #[command(subcommand)]
     Blob(BlobCommand),
+    /// Apply many writes at once, all or none.
+    Batch(BatchArguments),
     /// Values that components store: read, write, list, remove.
     #[command(subcommand)]
     Kv(KvCommand),
@@ -134,7 +140,7 @@ pub(super) enum Command {
     /// Keys that components have derived: public parts and indices only.
     #[command(subcommand)]
     Key(KeyCommand),
-    /// Transactions of wallets: list, show, sum up.
+    /// Transactions of wallets: list, show, store, follow up, sum up.
     #[command(subcommand)]
     Tx(TransactionCommand),
     /// What was fetched from the Autonomi network and is kept.
@@ -152,7 +158,7 @@ pub(super) enum Command {
     /// Cocoons: the sealed keys of users.
     #[command(subcommand)]
     Cocoon(CocoonCommand),
-    /// Follow what changes, line by line, until Ctrl-C.
+    /// Follow what changes, line by line, until Ctrl-C; a daemon that goes away is waited for.
     Events(EventsArguments),
     /// Load the master key; the phrase is asked for on the terminal.
     Unlock {
@@ -261,6 +267,8 @@ pub(super) enum BlobCommand {
     },
     /// Say how much is stored.
     Usage,
+    #[command(flatten)]
+    Care(CareCommand),
 }
 
 /// Which part of a list.
@@ -427,6 +435,18 @@ fn words<T: Clone + Send + Sync + 'static>(
     use clap::builder::TypedValueParser;
     PossibleValuesParser::new(words)
         .try_map(move |word| from_word(&word).ok_or("is a word that this program does not know"))
+}
+
+/// Takes what may be a token: 64 hexadecimal digits, or a component's, which begins with `osn_`. Anything
+/// else was meant for something else, and would only be answered `unauthorized`.
+fn parse_token(text: &str) -> Result<String, String> {
+    let is_hex = |text: &str| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    if text.starts_with("osn_") || is_hex(text) {
+        return Ok(text.to_owned());
+    }
+    Err("is no token, which would begin with osn_ or be 64 hexadecimal digits; tx ls and tx stats \
+         select a token's transactions by --token-address"
+        .to_owned())
 }
 
 fn parse_range(text: &str) -> Result<(u64, Option<u64>), String> {

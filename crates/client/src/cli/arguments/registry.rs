@@ -1,12 +1,17 @@
 //! The grammar of `registry`.
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use osnova_storage_client::ComponentId;
-use osnova_storage_client::api::registry::ComponentStatus;
+use osnova_storage_client::api::registry::{ComponentStatus, InitialStatus};
+use osnova_storage_client::api::wire::{Name, ProcessId};
 
 use super::{Window, words};
 use crate::cli::moment;
 
+/// How a process may be as it is registered.
+const INITIAL_STATUSES: &[&str] = &["starting", "running"];
+/// The greatest process id of the contract.
+const MAX_PROCESS: u32 = 2_147_483_647;
 const STATUSES: &[&str] = &["starting", "running", "stopping", "stopped", "crashed"];
 
 #[derive(Subcommand)]
@@ -21,9 +26,20 @@ pub(in crate::cli) enum RegistryCommand {
     },
     /// Show how a component runs.
     Show {
-        /// The component.
+        /// The component; oneself where left out, which only a component can.
         #[arg(value_name = "COMPONENT-ID")]
-        id: ComponentId,
+        id: Option<ComponentId>,
+    },
+    /// Register the process of a component.
+    Register(RegisterArguments),
+    /// Say that a component's process lives.
+    Heartbeat {
+        /// The component; oneself where left out, which only a component can.
+        #[arg(value_name = "COMPONENT-ID")]
+        id: Option<ComponentId>,
+        /// The process that lives: refused where another one is registered.
+        #[arg(long, value_parser = parse_process)]
+        pid: Option<ProcessId>,
     },
     /// Mark those whose process has ended as crashed, or as stopped where they were stopping.
     Reap {
@@ -41,10 +57,11 @@ pub(in crate::cli) enum RegistryCommand {
         if_revision: Option<u64>,
     },
     /// Say how a component is from now on.
+    #[command(allow_missing_positional = true)]
     Status {
-        /// The component.
+        /// The component; oneself where left out, which only a component can.
         #[arg(value_name = "COMPONENT-ID")]
-        id: ComponentId,
+        id: Option<ComponentId>,
         /// How it is.
         #[arg(value_parser = words::<ComponentStatus>(STATUSES, ComponentStatus::from_word))]
         status: ComponentStatus,
@@ -52,4 +69,32 @@ pub(in crate::cli) enum RegistryCommand {
         #[arg(long, value_name = "REVISION")]
         if_revision: Option<u64>,
     },
+}
+
+/// A process of a component.
+#[derive(Args)]
+pub(in crate::cli) struct RegisterArguments {
+    /// The version that runs.
+    pub(in crate::cli) version: Name,
+    /// Where it is reached.
+    pub(in crate::cli) address: Name,
+    /// Its process.
+    #[arg(long, value_parser = parse_process)]
+    pub(in crate::cli) pid: ProcessId,
+    /// How it is; starting where left out.
+    #[arg(long, value_name = "STATUS", value_parser = words::<InitialStatus>(INITIAL_STATUSES, InitialStatus::from_word))]
+    pub(in crate::cli) status: Option<InitialStatus>,
+    /// Whose process it is; a component's own where left out.
+    #[arg(long, value_name = "ID")]
+    pub(in crate::cli) component: Option<ComponentId>,
+    /// Only if this is the entry's revision; 0: only if there is none.
+    #[arg(long, value_name = "REVISION")]
+    pub(in crate::cli) if_revision: Option<u64>,
+}
+
+fn parse_process(text: &str) -> Result<ProcessId, String> {
+    match text.parse() {
+        Ok(id @ 1..=MAX_PROCESS) => Ok(ProcessId(id)),
+        _ => Err(format!("must be a number from 1 to {MAX_PROCESS}")),
+    }
 }
