@@ -13,11 +13,14 @@ mod locks;
 mod readers;
 mod reading;
 mod temporary;
+mod upload_locks;
+mod uploads;
 
 pub(crate) use collect::GoOn;
 pub(crate) use readers::Readers;
 
 pub use reading::{OpenBlob, Parts};
+pub use uploads::{PutChunk, UploadLimits};
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -25,10 +28,10 @@ use std::sync::{Arc, Mutex};
 
 use osnova_storage_api::ApiError;
 use osnova_storage_api::blobs::{BlobPut, DeleteParams};
-use osnova_storage_api::wire::{BlobHash, Deleted, UnsignedInteger};
+use osnova_storage_api::wire::{BlobHash, Deleted, UnsignedInteger, UploadId};
 
 use crate::caller::Caller;
-use crate::db::blobs::{self, Holding, Written};
+use crate::db::blobs::{self, Holding, Written, uploads as uploads_table};
 use crate::db::{Database, Tx};
 use crate::error::{Result, StoreError};
 use crate::health::{Cause, Health};
@@ -37,6 +40,7 @@ use crate::vault::keys::KeySet;
 use format::{AnyBlob, FormatError, SealError, seal_stream};
 use locks::HashLocks;
 use temporary::Temporary;
+use upload_locks::UploadLocks;
 
 /// About how many bytes the row of a content takes in the database.
 const ROW_WEIGHT: usize = 512;
@@ -59,6 +63,8 @@ pub struct BlobLimits {
     pub grace_ms: u64,
     /// How many bytes a verification reads in a second, where whoever asks for it says nothing else.
     pub verify_bytes_per_second: u64,
+    /// The bounds of uploads in chunks.
+    pub uploads: UploadLimits,
 }
 
 impl Default for BlobLimits {
@@ -69,6 +75,7 @@ impl Default for BlobLimits {
             disk_reserve_bytes: 256 << 20,
             grace_ms: 60 * 60 * 1000,
             verify_bytes_per_second: 100 << 20,
+            uploads: UploadLimits::default(),
         }
     }
 }
@@ -101,6 +108,7 @@ pub struct BlobStore {
     readers: Readers,
     /// Held by the one who makes room.
     making_room: Mutex<()>,
+    uploads: UploadLocks,
 }
 
 impl BlobStore {
@@ -112,7 +120,8 @@ impl BlobStore {
         readers: Readers,
     ) -> Self {
         let locks = HashLocks::default();
-        Self { layout, locks, limits, health, readers, making_room: Mutex::default() }
+        let (making_room, uploads) = (Mutex::default(), UploadLocks::default());
+        Self { layout, locks, limits, health, readers, making_room, uploads }
     }
 
     /// The bounds of the store.
@@ -132,6 +141,19 @@ impl BlobStore {
         caller: &Caller,
         source: &mut dyn Read,
         put: &PutBlob,
+    ) -> Result<BlobPut> {
+        self.put_as(db, keys, caller, source, put, None)
+    }
+
+    /// [Puts](Self::put) a content; where it is that of an upload, in place of its chunks.
+    fn put_as(
+        &self,
+        db: &Database,
+        keys: &KeySet,
+        caller: &Caller,
+        source: &mut dyn Read,
+        put: &PutBlob,
+        upload: Option<&UploadId>,
     ) -> Result<BlobPut> {
         let temporary = Temporary::create(&self.layout.blobs_tmp())
             .map_err(|error| self.noted_file_error(error))?;
@@ -153,12 +175,13 @@ impl BlobStore {
                 "is not the hash of the content",
             )));
         }
-        self.make_room(db, caller, &written)?;
-        let created = self.enter(db, keys, caller, temporary, written, &put.holding)?;
+        self.make_room(db, caller, &written, upload)?;
+        let created = self.enter(db, keys, caller, temporary, written, &put.holding, upload)?;
         Ok(BlobPut { hash: written.hash, size: UnsignedInteger(written.size), created })
     }
 
     /// Gives a sealed file its name and its row, or drops it where the content is there already.
+    #[expect(clippy::too_many_arguments, reason = "all that a put knows by then")]
     fn enter(
         &self,
         db: &Database,
@@ -167,6 +190,7 @@ impl BlobStore {
         temporary: Temporary,
         written: Written,
         holding: &Holding,
+        upload: Option<&UploadId>,
     ) -> Result<bool> {
         let Written { hash, .. } = written;
         let path = self.layout.blob(&hash);
@@ -191,12 +215,15 @@ impl BlobStore {
         }
         let operation = {
             let (caller, holding) = (caller.clone(), holding.clone());
-            let limits = self.limits;
+            let (limits, upload) = (self.limits, upload.cloned());
             move |tx: &Tx<'_>| {
                 if lost {
                     blobs::set_stored(tx, &written)?;
                 }
-                blobs::insert(tx, &caller, &written, &holding, &limits)
+                match &upload {
+                    None => blobs::insert(tx, &caller, &written, &holding, &limits),
+                    Some(id) => uploads_table::commit(tx, &caller, id, &written, &holding),
+                }
             }
         };
         let enter_row = || {
@@ -392,7 +419,8 @@ impl BlobStore {
     /// # Errors
     /// Where the database or the folders can't be read or written.
     pub fn recover(&self, db: &Database) -> Result<()> {
-        let temporaries = temporary::remove_all(&self.layout.blobs_tmp())?;
+        let temporaries =
+            temporary::remove_all(&self.layout.blobs_tmp())? + self.recover_uploads(db)?;
         let rubbish = db.read(blobs::unlinks)?;
         let gone: Vec<BlobHash> = rubbish.into_iter().filter(|hash| self.unlink(hash)).collect();
         let unlinked = gone.len();

@@ -8,6 +8,7 @@
 pub(crate) mod candidates;
 mod list;
 mod removal;
+pub mod uploads;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -229,14 +230,29 @@ fn room_unless_there(
     if is_there && (caller.is_owner() || is_held) {
         return Ok(Room::Enough);
     }
-    let stored = stored_bytes(reader)?.saturating_add(written.stored_size);
+    room_for(reader, caller, written.size, written.stored_size, limits)
+}
+
+/// Whether there is room for so many bytes, and so many on disk, beside the contents and the chunks of
+/// uploads that are there.
+fn room_for(
+    reader: Reader<'_>,
+    caller: &Caller,
+    size: u64,
+    stored_size: u64,
+    limits: &BlobLimits,
+) -> Result<Room> {
+    let uploads = uploads::stored_bytes(reader)?;
+    let stored = stored_bytes(reader)?.saturating_add(uploads).saturating_add(stored_size);
     if stored > limits.limit_bytes {
         return Ok(Room::StoreFull);
     }
     if caller.is_owner() {
         return Ok(Room::Enough);
     }
-    let held = totals::get(reader, "held", caller.holder())?.bytes.saturating_add(written.size);
+    let uploads = uploads::bytes_of(reader, caller)?;
+    let held = totals::get(reader, "held", caller.holder())?.bytes;
+    let held = held.saturating_add(uploads).saturating_add(size);
     Ok(if held > limits.of(caller) { Room::ComponentFull } else { Room::Enough })
 }
 
