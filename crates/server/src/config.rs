@@ -268,6 +268,7 @@ impl Config {
                     Some(bytes).filter(|bytes| *bytes > 0)
                 }),
             disk_reserve_bytes: file.blobs.disk_reserve_bytes.unwrap_or(blobs.disk_reserve_bytes),
+            uploads: file.blobs.upload_limits(),
         };
         store.storage = StorageLimits {
             component_limit_bytes: file

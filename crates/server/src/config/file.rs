@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use osnova_storage_core::blob::UploadLimits;
 use osnova_storage_core::logs::LogLimits;
 use osnova_storage_core::maintenance::MaintenanceOptions;
 use serde::Deserialize;
@@ -56,6 +57,20 @@ pub(super) struct BlobsSection {
     pub(super) limit_bytes: Option<u64>,
     pub(super) component_limit_bytes: Option<u64>,
     pub(super) disk_reserve_bytes: Option<u64>,
+    pub(super) uploads: Option<u32>,
+    pub(super) uploads_per_component: Option<u32>,
+    pub(super) upload_expiry_ms: Option<u64>,
+}
+
+impl BlobsSection {
+    pub(super) fn upload_limits(&self) -> UploadLimits {
+        let default = UploadLimits::default();
+        UploadLimits {
+            of_owner: self.uploads.unwrap_or(default.of_owner),
+            of_component: self.uploads_per_component.unwrap_or(default.of_component),
+            expiry_ms: self.upload_expiry_ms.unwrap_or(default.expiry_ms),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
