@@ -21,6 +21,7 @@ mod jobs;
 mod lifecycle;
 mod protocol;
 mod storage;
+mod uploads;
 mod ways;
 mod websocket;
 

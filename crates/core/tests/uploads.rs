@@ -386,7 +386,7 @@ fn another_callers_upload_is_not_there() {
     let root = Root::new();
     let store = root.open_unlocked();
     let (a, b) = (component_caller("a"), component_caller("b"));
-    for (whose, others) in [(&a, [&b, &owner()]), (&owner(), [&a, &b])] {
+    for (whose, others) in [(&a, vec![&b]), (&owner(), vec![&a, &b])] {
         let id = begun(&store, whose);
         send(&store, whose, &id, 0, b"mine").unwrap();
         let before = dump(&store);
@@ -400,6 +400,16 @@ fn another_callers_upload_is_not_there() {
         assert_eq!(dump(&store), before);
         assert_eq!(commit(&store, whose, &id).unwrap().hash, sha256(b"mine"));
     }
+    // The owner sees everyone's, and what he does with one is done for whose it is.
+    let id = begun(&store, &a);
+    send(&store, &owner(), &id, 0, b"hers").unwrap();
+    assert_eq!(received(&store, &a, &id), [(0, 0)]);
+    commit(&store, &owner(), &id).unwrap();
+    assert!(read_blob(&store, &a, &sha256(b"hers")).is_ok());
+    let id = begun(&store, &a);
+    assert!(abort(&store, &owner(), &id));
+    assert_eq!(code(&how_far(&store, &a, &id)), ErrorCode::NotFound);
+    check_whole(&root, &store);
 }
 
 #[test]
@@ -583,6 +593,7 @@ fn chunks_count_against_the_limits_until_their_content_takes_their_place() {
     // What nothing keeps makes room for chunks.
     let root = Root::new();
     let store = with_limits(&root, taken, None);
+    root.clock.advance(1);
     put_blob_with(&store, &owner(), &content(2, 3 * CHUNK), unpinned(), None).unwrap();
     let id = begun(&store, &owner());
     send(&store, &owner(), &id, 0, &bytes[..CHUNK]).unwrap();

@@ -302,6 +302,8 @@ methods! {
     }
 
     /// Says how far an upload is: which chunks are there, and, once it is committed, of which content.
+    ///
+    /// The owner sees everyone's; what he does with one is done for whose it is.
     UploadProgress = "blobs.uploadStatus" {
         params: UploadParams,
         result: UploadStatus,
@@ -312,7 +314,7 @@ methods! {
         examples: [Example {
             name: "one chunk is there",
             params: r#"{"uploadId":"4d1f0c7a3be1d248962f5f0c7a3be1d2"}"#,
-            result: r#"{"uploadId":"4d1f0c7a3be1d248962f5f0c7a3be1d2","chunkBytes":65536,"received":[{"from":0,"to":0}],"bytes":14,"createdAt":1764028800,"expiresAfterSeconds":86400,"committing":false}"#,
+            result: r#"{"uploadId":"4d1f0c7a3be1d248962f5f0c7a3be1d2","chunkBytes":65536,"pinned":true,"received":[{"from":0,"to":0}],"bytes":14,"createdAt":1764028800,"expiresAfterSeconds":86400,"committing":false}"#,
         }],
     }
 
@@ -327,7 +329,7 @@ methods! {
         examples: [Example {
             name: "all of them",
             params: r#"{}"#,
-            result: r#"{"items":[{"uploadId":"4d1f0c7a3be1d248962f5f0c7a3be1d2","chunkBytes":65536,"bytes":14,"createdAt":1764028800,"expiresAfterSeconds":86400,"committing":false}]}"#,
+            result: r#"{"items":[{"uploadId":"4d1f0c7a3be1d248962f5f0c7a3be1d2","chunkBytes":65536,"pinned":true,"bytes":14,"createdAt":1764028800,"expiresAfterSeconds":86400,"committing":false}]}"#,
         }],
     }
 

@@ -64,6 +64,8 @@ pub struct UploadStatus {
     /// The hash that the content must have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_hash: Option<BlobHash>,
+    /// Whether the content will stay until it is deleted.
+    pub pinned: bool,
     /// Which chunks are there, in ascending order; at most the first thousand stretches.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub received: Vec<ChunkRange>,

@@ -91,6 +91,7 @@ impl BlobStore {
     ) -> Result<ChunkReceived> {
         let id = &put.upload_id;
         let upload = db.read(|reader| uploads::get_open(reader, caller, id))?;
+        let caller = &upload.holder;
         let length = upload.length_of(put.index.0)?;
         let temporary = Temporary::create(&self.layout.blobs_tmp())
             .map_err(|error| self.noted_file_error(error))?;
@@ -218,6 +219,7 @@ impl BlobStore {
         let id = &params.upload_id;
         let _lock = self.uploads.alone(id)?;
         let upload = db.read(|reader| uploads::get(reader, caller, id))?;
+        let caller = &upload.holder;
         let asked = params.expected_hash.or(upload.expected_hash);
         if params.expected_hash.zip(upload.expected_hash).is_some_and(|(now, then)| now != then) {
             return Err(unexpected("is not the one that the upload was begun with"));
@@ -296,14 +298,14 @@ impl BlobStore {
         params: &UploadParams,
     ) -> Result<Deleted> {
         let id = &params.upload_id;
-        match db.read(|reader| uploads::get(reader, caller, id)) {
-            Ok(_) => {}
+        let upload = match db.read(|reader| uploads::get(reader, caller, id)) {
+            Ok(upload) => upload,
             // Another's is not even waited for.
             Err(StoreError::Refused(_)) => return Ok(Deleted { deleted: false }),
             Err(error) => return Err(error),
-        }
+        };
         let _lock = self.uploads.alone(id)?;
-        let (holder, upload_id) = (caller.holder().to_owned(), id.clone());
+        let (holder, upload_id) = (upload.holder.holder().to_owned(), id.clone());
         let deleted = db.write(ROW_WEIGHT, move |tx| uploads::remove(tx, &holder, &upload_id))?;
         if deleted {
             self.remove_upload_folder(id);

@@ -16,7 +16,7 @@ use rusqlite::{OptionalExtension, Row};
 
 use super::{Holding, Room, Written, insert, over_limit, room_for, size, visible_content};
 use crate::blob::BlobLimits;
-use crate::caller::Caller;
+use crate::caller::{Caller, Scopes};
 use crate::db::columns;
 use crate::db::totals::{self, Change};
 use crate::db::tx::{Reader, Tx};
@@ -42,6 +42,8 @@ const OF_HOLDER: &str = "uploading";
 #[derive(Debug, Clone)]
 pub(crate) struct Upload {
     pub(crate) id: UploadId,
+    /// Whose it is, and whose the content will be, whoever sends it.
+    pub(crate) holder: Caller,
     pub(crate) holding: Holding,
     pub(crate) expected_hash: Option<BlobHash>,
     pub(crate) size: Option<u64>,
@@ -91,7 +93,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT upload_id, name, content_type, metadata_json, pinned, expected_hash, size,
-                    chunk_bytes, hash, created, created_at, touched_ms
+                    chunk_bytes, hash, created, created_at, touched_ms, nullif(holder, '')
              FROM blob_uploads ",
             $rest
         )
@@ -104,6 +106,10 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Upload> {
     let created: Option<bool> = row.get(9)?;
     Ok(Upload {
         id: columns::text(row, 0)?,
+        holder: match columns::optional_text(row, 12)? {
+            Some(id) => Caller::Component { id, scopes: Scopes::All },
+            None => Caller::Owner,
+        },
         holding: Holding {
             name: columns::optional_text(row, 1)?,
             content_type: columns::optional_text(row, 2)?,
@@ -198,20 +204,20 @@ fn random_id() -> Result<UploadId> {
     UploadId::try_from(format!("{:032x}", u128::from_be_bytes(bytes))).map_err(StoreError::Internal)
 }
 
-/// An upload of the caller's own.
+/// An upload of the caller's own; for the owner, anyone's.
 ///
 /// # Errors
 /// `not_found`.
 pub(crate) fn get(reader: Reader<'_>, caller: &Caller, id: &UploadId) -> Result<Upload> {
     reader
         .connection()
-        .prepare_cached(select!("WHERE upload_id = ?1 AND holder = ?2"))?
-        .query_row((id.as_str(), caller.holder()), from_row)
+        .prepare_cached(select!("WHERE upload_id = ?1 AND (holder = ?2 OR ?3)"))?
+        .query_row((id.as_str(), caller.holder(), caller.is_owner()), from_row)
         .optional()?
         .ok_or_else(|| StoreError::not_found("upload"))
 }
 
-/// An upload of the caller's own that can still take chunks.
+/// An upload, as [`get`] finds it, that can still take chunks.
 ///
 /// # Errors
 /// `not_found`; `conflict` where it is committed.
@@ -250,6 +256,7 @@ pub(crate) fn status(
         name: upload.holding.name.clone(),
         content_type: upload.holding.content_type.clone(),
         expected_hash: upload.expected_hash,
+        pinned: upload.holding.pinned,
         received: if with_ranges { ranges(reader, &upload.id)? } else { Vec::new() },
         bytes: UnsignedInteger(bytes),
         created_at: Timestamp(upload.created_at),
