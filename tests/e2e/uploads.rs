@@ -1,10 +1,11 @@
 //! Uploads in chunks through the real daemon: the plain route, kills between chunks and in commits.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Cursor, Write};
 use std::thread;
 use std::time::Duration;
 
+use osnova_storage_client::{Client, ClientError, PutBlob};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -13,7 +14,7 @@ use crate::support::{Daemon, HttpAnswer, Options, connect, wait_until};
 
 const CHUNK: usize = 64 << 10;
 
-fn put(daemon: &Daemon, id: &Value, index: usize, headers: &str, chunk: &[u8]) -> HttpAnswer {
+fn put_chunk(daemon: &Daemon, id: &Value, index: usize, headers: &str, chunk: &[u8]) -> HttpAnswer {
     let id = id.as_str().unwrap();
     let length = chunk.len();
     let head = format!(
@@ -38,7 +39,7 @@ fn chunks_over_the_plain_route_and_their_bad_requests() {
     let id = begin(&daemon, bytes.len());
     for (index, chunk) in bytes.chunks(CHUNK).enumerate().rev() {
         let headers = format!("X-Expected-Hash: {}\r\n", hash_of(chunk));
-        let answer = put(&daemon, &id, index, &headers, chunk);
+        let answer = put_chunk(&daemon, &id, index, &headers, chunk);
         assert_eq!(answer.status, 200);
         let told = json!({ "index": index, "size": chunk.len(), "hash": hash_of(chunk) });
         assert_eq!(answer.json(), told);
@@ -67,7 +68,7 @@ fn chunks_over_the_plain_route_and_their_bad_requests() {
         let fields: Vec<&String> = error["data"]["fields"].as_object().unwrap().keys().collect();
         assert_eq!(fields, [field], "{path} {headers}");
     }
-    assert_eq!(put(&daemon, &json!("0"), 0, "", b"x").status, 404);
+    assert_eq!(put_chunk(&daemon, &json!("0"), 0, "", b"x").status, 404);
     // A body that ends early is no chunk, and what was there stays.
     let mut stream = connect(&daemon.socket());
     let head =
@@ -79,7 +80,7 @@ fn chunks_over_the_plain_route_and_their_bad_requests() {
     assert_eq!(status["received"], json!([{ "from": 0, "to": 2 }]));
     let committed = daemon.ok("blobs.commitUpload", json!([id, hash_of(&bytes), 3]));
     assert_eq!(committed["hash"], hash_of(&bytes));
-    assert_eq!(put(&daemon, &id, 0, "", &bytes[..CHUNK]).status, 409);
+    assert_eq!(put_chunk(&daemon, &id, 0, "", &bytes[..CHUNK]).status, 409);
     wait_until("what was begun to be gone", || {
         fs::read_dir(daemon.root().join("blobs/.tmp")).unwrap().next().is_none().then_some(())
     });
@@ -92,7 +93,7 @@ fn an_upload_goes_on_after_kills_between_chunks_and_in_commits() {
     let bytes = noise(2, 200 * CHUNK);
     let id = begin(&daemon, bytes.len());
     for (index, chunk) in bytes.chunks(CHUNK).enumerate() {
-        assert_eq!(put(&daemon, &id, index, "", chunk).status, 200);
+        assert_eq!(put_chunk(&daemon, &id, index, "", chunk).status, 200);
         if index % 50 == 20 {
             // In the middle of the next one.
             let mut stream = connect(&daemon.socket());
@@ -129,4 +130,65 @@ fn an_upload_goes_on_after_kills_between_chunks_and_in_commits() {
     wait_until("the chunks to be gone", || {
         fs::read_dir(daemon.root().join("blobs/.tmp")).unwrap().next().is_none().then_some(())
     });
+}
+
+/// The typed client goes on by itself, however often the daemon is killed under it, and in a new process.
+#[test]
+fn the_client_goes_on_over_kills_and_with_what_another_began() {
+    let mut daemon = Daemon::start();
+    let bytes = noise(3, (40 << 20) + 5);
+    let hash = hash_of(&bytes);
+    let endpoint = format!("unix:{}", daemon.socket().display());
+    let upload = |resumed: Option<String>| {
+        let (bytes, endpoint, hash) = (bytes.clone(), endpoint.clone(), hash.clone());
+        thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.unwrap().block_on(async {
+                let client = Client::connect(&endpoint).await.unwrap();
+                let source = Cursor::new(bytes);
+                match resumed {
+                    Some(id) => client.resume_upload(source, &id.parse().unwrap(), None).await,
+                    None => {
+                        let expected_hash = Some(hash.parse().unwrap());
+                        let about = PutBlob { expected_hash, ..PutBlob::default() };
+                        client.upload(source, about).await
+                    }
+                }
+            })
+        })
+    };
+    let sent = |daemon: &Daemon| {
+        let uploads = daemon.ok("blobs.listUploads", json!({}));
+        uploads["items"][0]["bytes"].as_u64()
+    };
+    let running = upload(None);
+    for round in 1..=2_u64 {
+        let least = round * (8 << 20);
+        wait_until("chunks", || {
+            (running.is_finished() || sent(&daemon).is_some_and(|bytes| bytes >= least))
+                .then_some(())
+        });
+        daemon = Daemon::start_in(daemon.kill(), &Options::default()).unwrap();
+    }
+    let put = running.join().unwrap().unwrap();
+    assert_eq!((put.hash.to_string(), put.size.0), (hash.clone(), bytes.len() as u64));
+    // What is there need not be sent.
+    let again = upload(None).join().unwrap().unwrap();
+    assert_eq!((again.hash, again.created), (put.hash, false));
+    daemon.ok("blobs.delete", json!([hash]));
+    // Begun by another, with its first and its last chunk.
+    let asked = json!({ "size": bytes.len(), "name": "film" });
+    let id = daemon.ok("blobs.beginUpload", asked)["uploadId"].clone();
+    for index in [0, 5] {
+        let chunk = &bytes[index << 23..bytes.len().min((index + 1) << 23)];
+        assert_eq!(put_chunk(&daemon, &id, index, "", chunk).status, 200);
+    }
+    let resumed = upload(Some(id.as_str().unwrap().to_owned())).join().unwrap().unwrap();
+    assert_eq!((resumed.hash, resumed.created), (put.hash, true));
+    assert_eq!(daemon.ok("blobs.stat", json!([hash]))["name"], "film");
+    // Another file than the one that it was begun for.
+    let asked = json!({ "size": 5 });
+    let id = daemon.ok("blobs.beginUpload", asked)["uploadId"].clone();
+    let refused = upload(Some(id.as_str().unwrap().to_owned())).join().unwrap().unwrap_err();
+    assert!(matches!(refused, ClientError::Source(_)), "{refused}");
 }
