@@ -269,7 +269,6 @@ impl Config {
                 }),
             disk_reserve_bytes: file.blobs.disk_reserve_bytes.unwrap_or(blobs.disk_reserve_bytes),
             uploads: file.blobs.upload_limits(),
-            ..blobs
         };
         store.storage = StorageLimits {
             component_limit_bytes: file

@@ -29,19 +29,10 @@ pub(super) fn register(registry: &mut Registry) {
     registry.blocking::<Delete>(|app, caller, params| {
         app.store.blobs().delete(app.store.db(), caller, params)
     });
-    registry.blocking::<osnova_storage_api::blobs::Collect>(|_, _, _| Err(unserved()));
-    registry.blocking::<osnova_storage_api::blobs::Adopt>(|_, _, _| Err(unserved()));
-    registry.blocking::<osnova_storage_api::blobs::Verify>(|_, _, _| Err(unserved()));
-    registry.blocking::<osnova_storage_api::blobs::Upgrade>(|_, _, _| Err(unserved()));
     registry.blocking::<Usage>(|app, caller, _| {
         let limits = app.store.blobs().limits();
         app.store.db().read(|reader| blobs::usage(reader, caller, limits))
     });
-}
-
-/// Dropped once these methods are served.
-fn unserved() -> StoreError {
-    StoreError::Refused(ApiError::unavailable("not yet served", 1000))
 }
 
 fn put(app: &App, caller: &Caller, params: &PutParams) -> Result<BlobPut> {
