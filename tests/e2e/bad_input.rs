@@ -304,6 +304,8 @@ fn nothing_that_is_stored_or_asked_for_stands_in_the_log() {
             "PUT /blobs HTTP/1.1\r\nHost: x\r\nX-Expected-Hash: {SENTINEL}\r\nContent-Length: 1\r\n"
         ),
         format!("GET /blobs/{SENTINEL} HTTP/1.1\r\nHost: x\r\n"),
+        format!("PUT /uploads/{SENTINEL}/0 HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n"),
+        format!("PUT /uploads/a/{SENTINEL} HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n"),
         format!("GET /{SENTINEL} HTTP/1.1\r\nHost: x\r\n"),
         format!("GET /t/{SENTINEL}/ HTTP/1.1\r\nHost: x\r\n"),
         format!("GET /blobs/x HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {SENTINEL}\r\n"),

@@ -165,6 +165,31 @@ fn numbers_are_whole_and_in_range() {
     }
 }
 
+/// What names an upload becomes the name of a folder.
+#[test]
+fn ids_of_uploads_and_places_of_chunks_have_their_bounds() {
+    let document = Document::read();
+    let daemon = example_root::daemon(&document);
+    let before = example_root::dump(&daemon);
+    for id in ["", ".", "..", "../x", "a/b", "a-b", "a b", "é", "a\0", &"a".repeat(65)] {
+        let params = json!({ "uploadId": id }).to_string();
+        for method in ["blobs.uploadStatus", "blobs.commitUpload", "blobs.abortUpload"] {
+            assert_eq!(bad_fields(&daemon, method, &params), one("uploadId"), "{method} {id:?}");
+        }
+        let chunk = json!([id, 0, ""]).to_string();
+        assert_eq!(bad_fields(&daemon, "blobs.uploadChunk", &chunk), one("uploadId"), "{id:?}");
+    }
+    for index in ["-1", "1048576", "0.5", "\"0\"", "null", "1e3"] {
+        let chunk = format!(r#"["a",{index},""]"#);
+        assert_eq!(bad_fields(&daemon, "blobs.uploadChunk", &chunk), one("index"), "{index}");
+    }
+    for bytes in ["0", "65535", "67108865", "\"65536\""] {
+        let begin = format!(r#"{{"chunkBytes":{bytes}}}"#);
+        assert_eq!(bad_fields(&daemon, "blobs.beginUpload", &begin), one("chunkBytes"), "{bytes}");
+    }
+    assert_eq!(example_root::dump(&daemon), before);
+}
+
 #[test]
 fn base64_and_hashes_have_one_form() {
     let document = Document::read();

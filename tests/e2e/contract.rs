@@ -47,10 +47,10 @@ fn every_example_is_answered_as_its_schema_and_its_text_say() {
         assert!(!examples.is_empty(), "{} has no example", name_of(method));
         for example in &examples {
             let by_name = Value::Object(example.params.clone());
-            call_example(&document, method, example, name_of(method), by_name);
+            call_example(&document, method, example, name_of(method), &by_name);
             let by_position = Document::by_position(method, &example.params);
             let flat_name = name_of(method).replace('.', "_");
-            call_example(&document, method, example, &flat_name, by_position);
+            call_example(&document, method, example, &flat_name, &by_position);
         }
     }
 }
@@ -60,7 +60,7 @@ fn call_example(
     method: &Value,
     example: &ExampleCall,
     name: &str,
-    params: Value,
+    params: &Value,
 ) {
     let validator = document.validator(&method["result"]["schema"]);
     let check = |what: &str, result: &Value| {
@@ -70,6 +70,7 @@ fn call_example(
     };
     check("the example", &example.result);
     let daemon = example_root::daemon(document);
+    let params = example_root::of_this_daemon(&daemon, params);
     let answer = if OVER_WEB_SOCKET_ONLY.contains(&name_of(method)) {
         outcome_of(WebSocket::open(&daemon).ask(&request(name, &params))).unwrap()
     } else {

@@ -23,6 +23,20 @@ pub(crate) const PAGE: &str = "6ad8174f6bf39800fc92aed8ea0f99fd6490d83c821560d3d
 /// The public key, the transaction and the message that are another's than the weather's.
 pub(crate) const NAMED: &str = "of-radio";
 
+/// The upload of the examples; the daemon makes ids that nobody can know before.
+const UPLOAD: &str = "4d1f0c7a3be1d248962f5f0c7a3be1d2";
+
+/// The params of an example, of the upload that this daemon has.
+pub(crate) fn of_this_daemon(daemon: &Daemon, params: &Value) -> Value {
+    let text = params.to_string();
+    if !text.contains(UPLOAD) {
+        return params.clone();
+    }
+    let uploads = daemon.ok("blobs.listUploads", json!({}));
+    let actual = uploads["items"][0]["uploadId"].as_str().unwrap();
+    serde_json::from_str(&text.replace(UPLOAD, actual)).unwrap()
+}
+
 /// The params that store a place.
 pub(crate) fn place(key: &str, component: &str) -> Value {
     let value = json!({ "latitude": 52.5, "longitude": 13.4 });
@@ -47,6 +61,9 @@ pub(crate) fn daemon_with(document: &Document, options: &Options) -> Daemon {
     assert_eq!(put["hash"], HELLO);
     let page = json!({ "data": "YSBwYWdlIG9mIHRoZSBuZXR3b3JrCg==", "name": "page", "contentType": "text/plain" });
     assert_eq!(daemon.ok("blobs.put", page)["hash"], PAGE);
+    let begun = daemon.ok("blobs.beginUpload", json!({ "chunkBytes": 65_536 }));
+    let chunk = json!([begun["uploadId"], 0, "aGVsbG8sIG9zbm92YQo="]);
+    daemon.ok("blobs.uploadChunk", chunk);
     daemon.ok("preferences.set", json!({ "key": "ui.theme", "value": "dark" }));
     for component in ["org.example.weather", RADIO] {
         daemon.ok("storage.write", place("places/home", component));
@@ -215,6 +232,7 @@ pub(crate) fn dump(daemon: &Daemon) -> Value {
         daemon.ok("storage.list", stored(RADIO)),
         daemon.ok("blobs.list", json!({ "limit": 1000 })),
         daemon.ok("blobs.usage", json!({})),
+        uploads(daemon),
         daemon.ok("identity.list", json!({ "limit": 1000 })),
         daemon.ok("componentData.list", json!({ "componentId": WEATHER })),
         daemon
@@ -229,6 +247,15 @@ pub(crate) fn dump(daemon: &Daemon) -> Value {
         daemon.ok("vault.status", json!({})),
         files,
     ])
+}
+
+/// The owner's uploads, but for how much longer they are kept, which becomes less by itself.
+fn uploads(daemon: &Daemon) -> Value {
+    let mut uploads = daemon.ok("blobs.listUploads", json!({}));
+    for item in uploads["items"].as_array_mut().unwrap() {
+        item.as_object_mut().unwrap().remove("expiresAfterSeconds");
+    }
+    uploads
 }
 
 /// The names and sizes of all that lies in these folders.

@@ -22,6 +22,7 @@ mod lifecycle;
 mod program;
 mod protocol;
 mod storage;
+mod uploads;
 mod ways;
 mod websocket;
 

@@ -3,7 +3,8 @@
 //! A [`Client`] speaks to the daemon over its Unix socket or over loopback TCP, by HTTP or over one
 //! WebSocket. What can be called, with what params and for what answer, is said by the contract
 //! ([`api`]) alone: [`Client::call`] takes any [`Method`], and there is no second list of methods here.
-//! Content of any size is streamed by [`Client::put_blob`] and [`Client::get_blob`].
+//! Content of any size is streamed by [`Client::put_blob`] and [`Client::get_blob`]; [`Client::upload`]
+//! sends it in chunks, and goes on where it was cut off.
 //!
 //! ```no_run
 //! use osnova_storage_client::api::preferences;

@@ -5,7 +5,7 @@
 //!   .lock                locked by the daemon while it runs; holds its pid
 //!   osnova.db[-wal|-shm] opened by SQLite alone
 //!   blobs/<sha256>.enc   one file a content
-//!   blobs/.tmp/          contents being written
+//!   blobs/.tmp/          contents being written; <upload id>/ has the chunks of an upload
 //!   blobs/.quarantine/   files that are not what their names say
 //!   identity/<user>/     keys.cocoon, the one before, and whose they are
 //!   components/<id>/     v<major>.<minor>/{config.json,data/}: the components' own to write

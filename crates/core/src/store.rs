@@ -125,6 +125,7 @@ impl Store {
             vault: vault.clone(),
             storage: options.storage,
             cache: options.cache,
+            blobs: options.blobs,
             readers: readers.clone(),
             search: Arc::default(),
         };
@@ -274,14 +275,15 @@ impl Store {
         VaultState { locked: key_id.is_none(), initialized, key_id }
     }
 
-    /// Deletes the values of `storage` that have expired; says how many. To be called now and then: what
-    /// has expired is not shown before either. Nothing is deleted while the wall clock has jumped, which
+    /// Deletes the values of `storage` that have expired, and drops uploads that have; says how many. To be
+    /// called now and then: what has expired of `storage` is not shown before either. No value is deleted while the wall clock has jumped, which
     /// the status then says.
     ///
     /// # Errors
     /// Where the database can't be read or written.
     pub fn sweep(&self) -> Result<usize> {
-        self.sweeper.sweep(&self.db, self.clock.as_ref(), &self.health)
+        let uploads = self.blobs.expire_uploads(&self.db)?;
+        Ok(uploads + self.sweeper.sweep(&self.db, self.clock.as_ref(), &self.health)?)
     }
 
     /// How the store is, part by part.

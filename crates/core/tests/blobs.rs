@@ -18,7 +18,7 @@ use osnova_storage_api::components::Direction;
 use osnova_storage_api::status::Health;
 use osnova_storage_api::wire::{BlobHash, Cursor, Limit, Timestamp};
 use osnova_storage_api::{ConflictReason, ErrorCode};
-use osnova_storage_core::blob::{BlobLimits, PutBlob};
+use osnova_storage_core::blob::{BlobLimits, PutBlob, UploadLimits};
 use osnova_storage_core::db::blobs::{self, Holding};
 use osnova_storage_core::error::Result;
 use osnova_storage_core::vault::keys::MasterKey;
@@ -40,6 +40,7 @@ const LIMITS: BlobLimits = BlobLimits {
     disk_reserve_bytes: 0,
     grace_ms: 3_600_000,
     verify_bytes_per_second: 1 << 30,
+    uploads: UploadLimits { of_owner: 1, of_component: 1, expiry_ms: 1 },
 };
 
 fn usage(store: &Store, caller: &Caller) -> BlobUsage {

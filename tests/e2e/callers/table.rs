@@ -3,6 +3,8 @@
 //! It is written by hand. Made from the definitions of the methods it would only say that the daemon
 //! does what it does.
 
+use std::cell::RefCell;
+
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
@@ -72,6 +74,8 @@ pub(super) enum Answer {
 pub(super) struct Things {
     /// The hash of a content.
     pub(super) blob: String,
+    /// The id of an upload: another one once it was committed or dropped.
+    pub(super) upload: RefCell<String>,
     /// The public part of a token.
     pub(super) token_id: String,
     /// The component whose they are.
@@ -664,8 +668,50 @@ fn blobs() -> Vec<Row> {
             Shows(|_| json!({ "count": 0, "bytes": 0 })),
         ),
         own(
+            "blobs.beginUpload",
+            write,
+            |_| json!({ "name": "unspoken name" }),
+            Shows(|_| json!({ "present": false })),
+            Shows(|_| json!({ "present": false })),
+        ),
+        own(
+            "blobs.uploadChunk",
+            write,
+            |things| json!({ "uploadId": *things.upload.borrow(), "index": 0, "data": BASE64_STANDARD.encode(FRESH) }),
+            Shows(|_| json!({ "index": 0, "size": FRESH.len() })),
+            NotFound,
+        ),
+        own(
+            "blobs.uploadStatus",
+            read,
+            the_upload,
+            Shows(|_| json!({ "bytes": FRESH.len(), "received": [{ "from": 0, "to": 0 }] })),
+            NotFound,
+        ),
+        own(
+            "blobs.listUploads",
+            read,
+            nothing,
+            Shows(|things| json!({ "items": [{ "uploadId": *things.upload.borrow() }] })),
+            Shows(|_| json!({ "items": [] })),
+        ),
+        own(
+            "blobs.commitUpload",
+            write,
+            the_upload,
+            Shows(|_| json!({ "size": FRESH.len(), "created": true })),
+            NotFound,
+        ),
+        own(
+            "blobs.abortUpload",
+            write,
+            the_upload,
+            Shows(|_| json!({ "deleted": true })),
+            Shows(|_| json!({ "deleted": false })),
+        ),
+        own(
             "blobs.putMany",
-            "blobs:write",
+            write,
             |_| json!({ "items": [{ "data": "bWFueQ==" }] }),
             Shows(|_| json!({ "items": [{ "size": 4, "created": true }] })),
             Shows(|_| json!({ "items": [{ "size": 4, "created": true }] })),
@@ -675,6 +721,10 @@ fn blobs() -> Vec<Row> {
         owner("blobs.verify", "admin", nothing),
         owner("blobs.upgrade", "admin", nothing),
     ]
+}
+
+fn the_upload(things: &Things) -> Value {
+    json!({ "uploadId": *things.upload.borrow() })
 }
 
 /// What is seen of the feed is another test: tests/e2e/events.rs.
@@ -759,6 +809,13 @@ fn routes() -> Vec<Row> {
             |_| json!(FRESH),
             Shows(|_| json!({ "size": FRESH.len(), "created": true })),
             Shows(|_| json!({ "size": FRESH.len(), "created": true })),
+        ),
+        own(
+            "PUT /uploads/{uploadId}/{index}",
+            "blobs:write",
+            |things| json!(format!("/uploads/{}/0", things.upload.borrow())),
+            Shows(|_| json!({ "index": 0, "size": FRESH.len() })),
+            NotFound,
         ),
         own("GET /blobs/{hash}", "blobs:read", hash, Shows(|_| json!(CONTENT_OF_A)), NotFound),
         own("HEAD /blobs/{hash}", "blobs:read", hash, Answer::Ok, NotFound),

@@ -1,5 +1,6 @@
 //! A daemon with every kind of door, and the credentials of every kind of caller.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -74,6 +75,7 @@ impl World {
         let things =
             |blob: &Value, component: &'static str, named: &'static str, token: &str| Things {
                 blob: blob.as_str().unwrap().to_owned(),
+                upload: RefCell::new("0".repeat(32)),
                 token_id: id_of(token).to_owned(),
                 component,
                 named,
@@ -101,6 +103,10 @@ impl World {
             expired,
             scoped,
         };
+        let uploads = world.daemon.ok("blobs.listUploads", json!({}));
+        let of_owner = uploads["items"][0]["uploadId"].as_str().unwrap().to_owned();
+        world.of_owner.upload.replace(of_owner);
+        world.put_upload();
         wait_until("the token to expire", || {
             let way = Way::with(Door::Tcp, &world.expired);
             (way.call(&world.daemon, "auth.whoami", &json!({})).status == 401).then_some(())
@@ -129,6 +135,11 @@ impl World {
             "PUT /blobs" => {
                 let content = params.as_str().unwrap().as_bytes();
                 let answer = way.http(&self.daemon, "PUT", "/blobs", name, content);
+                (answer.status, answer.json())
+            }
+            "PUT /uploads/{uploadId}/{index}" => {
+                let path = params.as_str().unwrap();
+                let answer = way.http(&self.daemon, "PUT", path, "", FRESH.as_bytes());
                 (answer.status, answer.json())
             }
             "GET /blobs/{hash}" => {
@@ -180,6 +191,34 @@ impl World {
         example_root::put_files(&self.daemon);
         let put = Way::with(Door::Tcp, &self.all_of_a);
         put.http(&self.daemon, "PUT", "/blobs", "", CONTENT_OF_A.as_bytes());
+        self.put_upload();
+    }
+
+    /// Has A have one upload with one chunk, unless it has, and nobody else one that he began meanwhile.
+    fn put_upload(&self) {
+        let own = self.of_owner.upload.borrow().clone();
+        let ways = [Way::with(Door::Tcp, &self.all_of_b), Way::by(Door::Owner)];
+        for way in ways {
+            let found = way.call(&self.daemon, "blobs.listUploads", &json!({})).ok();
+            for item in found["items"].as_array().unwrap() {
+                if item["uploadId"] != own {
+                    way.call(&self.daemon, "blobs.abortUpload", &json!([item["uploadId"]])).ok();
+                }
+            }
+        }
+        let a = Way::with(Door::Tcp, &self.all_of_a);
+        let found = a.call(&self.daemon, "blobs.listUploads", &json!({})).ok();
+        let items = found["items"].as_array().unwrap();
+        if items.len() == 1 && items[0]["uploadId"] == *self.of_a.upload.borrow() {
+            return;
+        }
+        for item in items {
+            a.call(&self.daemon, "blobs.abortUpload", &json!([item["uploadId"]])).ok();
+        }
+        let begun = a.call(&self.daemon, "blobs.beginUpload", &json!({})).ok();
+        let id = begun["uploadId"].as_str().unwrap().to_owned();
+        a.http(&self.daemon, "PUT", &format!("/uploads/{id}/0"), "", FRESH.as_bytes());
+        self.of_a.upload.replace(id);
     }
 
     /// All that the owner can see, and what he shows on TCP.

@@ -5,9 +5,11 @@
 
 mod care;
 mod contents;
+mod uploads;
 
 pub use care::*;
 pub use contents::*;
+pub use uploads::*;
 
 use crate::jobs::Job;
 use crate::method::{Access, Example, Visibility, methods};
@@ -273,6 +275,115 @@ methods! {
             name: "it begins",
             params: r#"{}"#,
             result: r#"{"jobId":"upgrade-2","kind":"upgrade","state":"running","done":0,"unit":"contents","createdAt":1764028800}"#,
+        }],
+    }
+
+    /// Begins an upload in chunks, which goes on after a lost connection and a restart of the daemon.
+    ///
+    /// Chunks are sent by `PUT /uploads/{uploadId}/{index}`, or by `blobs.uploadChunk`, in any order, each
+    /// as often as need be; `blobs.commitUpload` makes a content of them. What was sent counts against the
+    /// caller's limit, and is dropped when the upload was not touched for a day that the daemon was up
+    /// (`blobs.upload_expiry_ms`). A caller has so many uploads under way at most (`blobs.uploads`,
+    /// `blobs.uploads_per_component`). Not idempotent by nature: with a `requestId` a repeat gets the same
+    /// upload.
+    BeginUpload = "blobs.beginUpload" {
+        params: BeginUploadParams,
+        result: UploadBegun,
+        access: Access::Write,
+        visibility: Visibility::Own,
+        idempotent: false,
+        errors: [Conflict, QuotaExceeded, DiskFull, IoError],
+        examples: [Example {
+            name: "a film of 20 MB",
+            params: r#"{"size":20000000,"contentType":"video/x-matroska","name":"film.mkv","requestId":"film-1"}"#,
+            result: r#"{"uploadId":"4d1f0c7a3be1d248962f5f0c7a3be1d2","chunkBytes":8388608,"expiresAfterSeconds":86400,"present":false}"#,
+        }],
+    }
+
+    /// Stores a chunk of an upload; it is on disk when this is answered.
+    ///
+    /// Each chunk but the last is exactly `chunkBytes` long, and none is empty. One that is sent again takes
+    /// the place of the one before. Chunks over a megabyte travel better over
+    /// `PUT /uploads/{uploadId}/{index}`.
+    UploadChunk = "blobs.uploadChunk" {
+        params: UploadChunkParams,
+        result: ChunkReceived,
+        access: Access::Write,
+        visibility: Visibility::Own,
+        idempotent: true,
+        errors: [NotFound, Conflict, Locked, QuotaExceeded, DiskFull, IoError, TooLarge],
+        examples: [Example {
+            name: "the first and last one of a short content",
+            params: r#"{"uploadId":"4d1f0c7a3be1d248962f5f0c7a3be1d2","index":0,"data":"aGVsbG8sIG9zbm92YQo="}"#,
+            result: r#"{"index":0,"size":14,"hash":"738e10c42fc3177b07bc6ea9c685e764abb4482c232963394fc91c4b30653745"}"#,
+        }],
+    }
+
+    /// Says how far an upload is: which chunks are there, and, once it is committed, of which content.
+    ///
+    /// The owner sees everyone's; what he does with one is done for whose it is.
+    UploadProgress = "blobs.uploadStatus" {
+        params: UploadParams,
+        result: UploadStatus,
+        access: Access::Read,
+        visibility: Visibility::Own,
+        idempotent: true,
+        errors: [NotFound],
+        examples: [Example {
+            name: "one chunk is there",
+            params: r#"{"uploadId":"4d1f0c7a3be1d248962f5f0c7a3be1d2"}"#,
+            result: r#"{"uploadId":"4d1f0c7a3be1d248962f5f0c7a3be1d2","chunkBytes":65536,"pinned":true,"received":[{"from":0,"to":0}],"bytes":14,"createdAt":1764028800,"expiresAfterSeconds":86400,"committing":false}"#,
+        }],
+    }
+
+    /// Lists the caller's uploads that are not committed, so that one whose id was lost can go on.
+    ListUploads = "blobs.listUploads" {
+        params: ListUploadsParams,
+        result: UploadList,
+        access: Access::Read,
+        visibility: Visibility::Own,
+        idempotent: true,
+        errors: [],
+        examples: [Example {
+            name: "all of them",
+            params: r#"{}"#,
+            result: r#"{"items":[{"uploadId":"4d1f0c7a3be1d248962f5f0c7a3be1d2","chunkBytes":65536,"pinned":true,"bytes":14,"createdAt":1764028800,"expiresAfterSeconds":86400,"committing":false}]}"#,
+        }],
+    }
+
+    /// Makes a content of the chunks of an upload.
+    ///
+    /// It is a `conflict`, reason `transition`, with the `index` of the chunk, where one is missing, is too
+    /// short to be followed by another, or was damaged on disk and must be sent again. What is committed can
+    /// be committed again for as long as the upload is kept, with the same answer; two commits at once end
+    /// as one. A commit goes on when its client has gone; one that a stop of the daemon ended is asked for
+    /// again, and nothing that was sent is lost.
+    CommitUpload = "blobs.commitUpload" {
+        params: CommitUploadParams,
+        result: BlobPut,
+        access: Access::Write,
+        visibility: Visibility::Own,
+        idempotent: true,
+        errors: [NotFound, Conflict, Locked, QuotaExceeded, IntegrityError, DiskFull, IoError],
+        examples: [Example {
+            name: "a greeting in one chunk",
+            params: r#"{"uploadId":"4d1f0c7a3be1d248962f5f0c7a3be1d2","chunks":1}"#,
+            result: r#"{"hash":"738e10c42fc3177b07bc6ea9c685e764abb4482c232963394fc91c4b30653745","size":14,"created":true}"#,
+        }],
+    }
+
+    /// Drops an upload and what was sent of it; a content that it was committed to stays.
+    AbortUpload = "blobs.abortUpload" {
+        params: UploadParams,
+        result: crate::wire::Deleted,
+        access: Access::Write,
+        visibility: Visibility::Own,
+        idempotent: true,
+        errors: [DiskFull, IoError],
+        examples: [Example {
+            name: "never mind",
+            params: r#"{"uploadId":"4d1f0c7a3be1d248962f5f0c7a3be1d2"}"#,
+            result: r#"{"deleted":true}"#,
         }],
     }
 }

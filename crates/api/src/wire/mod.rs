@@ -20,9 +20,9 @@ pub use json_text::JsonText;
 pub use object::{FieldErrors, ParamsError, Path, RawObject, Wire, WireObject, camel_case};
 pub(crate) use object::{wire_enum, wire_name, wire_object};
 pub use scalars::{
-    Address, Amount, ApplicationId, ComponentId, ConfigKey, Cursor, DerivationIndex, JobId, Limit,
-    MessageId, Name, Position, PreferenceKey, ProcessId, PublicKey, RequestId, Revision, Role,
-    SearchText, Secret, SocketPath, StorageKey, Text, Timestamp, TimestampMs, Token, TokenId,
-    TransactionHash, TtlSeconds, UnsignedInteger, UserId,
+    Address, Amount, ApplicationId, ChunkBytes, ChunkIndex, ComponentId, ConfigKey, Cursor,
+    DerivationIndex, JobId, Limit, MessageId, Name, Position, PreferenceKey, ProcessId, PublicKey,
+    RequestId, Revision, Role, SearchText, Secret, SocketPath, StorageKey, Text, Timestamp,
+    TimestampMs, Token, TokenId, TransactionHash, TtlSeconds, UnsignedInteger, UploadId, UserId,
 };
 pub use scope::Scope;

@@ -194,6 +194,10 @@ text_type! {
     pub struct JobId, 1..=64, |c| c.is_ascii_alphanumeric() || c == '-', "letters, digits and -"
 }
 text_type! {
+    /// The id of an upload under way.
+    pub struct UploadId, 1..=64, |c| c.is_ascii_alphanumeric(), "letters and digits"
+}
+text_type! {
     /// The absolute path of a Unix socket; the system takes no longer ones.
     pub struct SocketPath, 2..=107, |c| !c.is_control(), "printable characters"
 }
@@ -272,8 +276,21 @@ integer_type! {
     pub struct TtlSeconds(u32), 1, TtlSeconds::MAX
 }
 integer_type! {
+    /// How long each chunk of an upload but the last is, in bytes: 64 KiB to 64 MiB.
+    pub struct ChunkBytes(u32), 65_536, 67_108_864
+}
+integer_type! {
+    /// The place of a chunk in its upload, from 0.
+    pub struct ChunkIndex(u32), 0, ChunkIndex::MAX
+}
+integer_type! {
     /// A count, a size or an offset in bytes.
     pub struct UnsignedInteger(u64), 0, MAX_SAFE_INTEGER, Default
+}
+
+impl ChunkIndex {
+    /// The last place: an upload has a million chunks at most.
+    pub const MAX: i64 = (1 << 20) - 1;
 }
 
 impl TtlSeconds {

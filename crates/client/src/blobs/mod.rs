@@ -2,6 +2,7 @@
 
 mod get;
 mod put;
+mod upload;
 
 pub use get::BlobStream;
 pub use put::PutBlob;

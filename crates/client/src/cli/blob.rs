@@ -1,6 +1,6 @@
 //! `blob`: content, put and read by streaming.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use osnova_storage_client::api::blobs::{
@@ -8,8 +8,9 @@ use osnova_storage_client::api::blobs::{
     DeleteParams, GrantParams, HashParams, Upgrade, UpgradeResult, Verify, VerifyParams,
     VerifyResult,
 };
-use osnova_storage_client::api::wire::{BlobHash, UnsignedInteger};
-use osnova_storage_client::{BlobStream, Method, PutBlob};
+use osnova_storage_client::api::wire::{BlobHash, Name, UnsignedInteger};
+use osnova_storage_client::{BlobStream, ClientError, Method, PutBlob};
+use sha2::{Digest, Sha256};
 
 use super::Session;
 use super::arguments::{BlobCommand, CareCommand};
@@ -24,6 +25,12 @@ use super::progress::Bar;
 use super::records::deleted;
 use super::refusal::explain;
 use super::table::{Cell, Table};
+
+/// From this length on a file is sent in chunks, so that a put that is cut off goes on when it is asked for
+/// again. Shorter ones are sent again as fast.
+const RESUMABLE_BYTES: u64 = 64 << 20;
+/// How much of a file is read at a time to hash it.
+const HASHED_AT_ONCE: usize = 256 << 10;
 
 pub(super) async fn run(session: &Session, command: BlobCommand) -> Result<(), Failure> {
     match command {
@@ -229,11 +236,70 @@ pub(super) async fn upload(
         let file_name = path.file_name().map(|name| name.to_string_lossy().into_owned());
         about.name = about.name.or(file_name);
     }
-    let bar = Bar::new(about.length);
-    about.progress = bar.progress();
-    let stored = session.client.put_blob(tokio::fs::File::from_std(file), about).await;
-    drop(bar);
+    let stored = match about.length {
+        Some(length) if length >= RESUMABLE_BYTES && path != Path::new("-") => {
+            resumable(session, path, file, length, about).await?
+        }
+        _ => {
+            let bar = Bar::new(about.length);
+            about.progress = bar.progress();
+            session.client.put_blob(tokio::fs::File::from_std(file), about).await
+        }
+    };
     stored.map_err(|error| explain(session, error, &blobs::Put::SPEC))
+}
+
+/// Stores a large file in chunks, or goes on with an upload of it that was cut off.
+///
+/// It is known again by its hash, which therefore is made first: a file that has changed since is another.
+async fn resumable(
+    session: &Session,
+    path: &Path,
+    file: std::fs::File,
+    length: u64,
+    mut about: PutBlob,
+) -> Result<Result<BlobPut, ClientError>, Failure> {
+    let failed = |error: io::Error| Failure::file(path, &error);
+    let hash = match about.expected_hash {
+        Some(hash) => hash,
+        None => {
+            let copy = file.try_clone().map_err(failed)?;
+            // On a thread of its own: Ctrl-C ends the program meanwhile.
+            let hashed = tokio::task::spawn_blocking(move || hash_of(copy)).await;
+            hashed.map_err(io::Error::other).and_then(|hash| hash).map_err(failed)?
+        }
+    };
+    about.expected_hash = Some(hash);
+    let begun = ask::<blobs::ListUploads>(session, blobs::ListUploadsParams {}).await?.read()?;
+    let found = begun.items.into_iter().find(|upload| {
+        upload.expected_hash == Some(hash)
+            && upload.size.is_some_and(|size| size.0 == length)
+            && upload.name.as_ref().map(Name::as_str) == about.name.as_deref()
+            && upload.content_type.as_ref().map(Name::as_str) == about.content_type.as_deref()
+            && upload.pinned == about.pin.unwrap_or(true)
+    });
+    let bar = Bar::new(Some(length));
+    about.progress = bar.progress();
+    let file = tokio::fs::File::from_std(file);
+    Ok(match found {
+        Some(upload) => {
+            session.client.resume_upload(file, &upload.upload_id, about.progress.as_deref()).await
+        }
+        None => session.client.upload(file, about).await,
+    })
+}
+
+/// The hash of a file from its beginning.
+fn hash_of(mut file: std::fs::File) -> io::Result<BlobHash> {
+    file.rewind()?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; HASHED_AT_ONCE];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(BlobHash::new(hash.finalize().into())),
+            length => hash.update(&buffer[..length]),
+        }
+    }
 }
 
 async fn get(

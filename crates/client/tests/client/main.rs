@@ -18,5 +18,7 @@ mod searching;
 mod streams;
 mod support;
 #[cfg(all(feature = "cli", unix))]
+mod upload_command;
+#[cfg(all(feature = "cli", unix))]
 mod values;
 mod web_socket;

@@ -4,12 +4,12 @@
 //! the transaction that removes the rows, so a content that was put or named meanwhile stays.
 
 use osnova_storage_api::blobs::CollectResult;
-use osnova_storage_api::wire::BlobHash;
+use osnova_storage_api::wire::{BlobHash, UploadId};
 
 use super::{BlobStore, ROW_WEIGHT};
 use crate::caller::Caller;
 use crate::db::blobs::candidates::{self, Due};
-use crate::db::blobs::{self, Room, Written};
+use crate::db::blobs::{self, Room, Written, uploads};
 use crate::db::{Database, cache};
 use crate::error::Result;
 
@@ -72,17 +72,36 @@ impl BlobStore {
         Ok(result)
     }
 
-    /// Makes room for contents: collects what is due and then evicts the cache, as far as is needed.
+    /// Makes room for contents, of which one may be that of an upload.
     ///
     /// # Errors
-    /// `quota_exceeded` where there is still no room for them.
+    /// As [`make_room_until`](Self::make_room_until).
     pub(super) fn make_room(
         &self,
         db: &Database,
         caller: &Caller,
         written: &[Written],
+        upload: Option<&UploadId>,
     ) -> Result<()> {
-        let room = || db.read(|reader| blobs::room(reader, caller, written, &self.limits));
+        let room = || {
+            db.read(|reader| match upload {
+                None => blobs::room(reader, caller, written, &self.limits),
+                Some(id) => uploads::room_to_commit(reader, caller, id, written, &self.limits),
+            })
+        };
+        self.make_room_until(db, caller, &room)
+    }
+
+    /// Makes room: collects what is due and then evicts the cache, as far as is needed.
+    ///
+    /// # Errors
+    /// `quota_exceeded` where there is still none; those of `room`.
+    pub(super) fn make_room_until(
+        &self,
+        db: &Database,
+        caller: &Caller,
+        room: &dyn Fn() -> Result<Room>,
+    ) -> Result<()> {
         if room()? == Room::Enough {
             return Ok(());
         }

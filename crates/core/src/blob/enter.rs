@@ -4,12 +4,12 @@
 use std::collections::BTreeSet;
 
 use osnova_storage_api::blobs::BlobPut;
-use osnova_storage_api::wire::{BlobHash, UnsignedInteger};
+use osnova_storage_api::wire::{BlobHash, UnsignedInteger, UploadId};
 
 use super::temporary::Temporary;
 use super::{BlobStore, ROW_WEIGHT};
 use crate::caller::Caller;
-use crate::db::blobs::{self, Holding, Written};
+use crate::db::blobs::{self, Holding, Written, uploads};
 use crate::db::{Database, Tx};
 use crate::error::{Result, StoreError};
 use crate::health::Cause;
@@ -20,6 +20,8 @@ pub struct SealedBlob {
     pub(super) temporary: Temporary,
     pub(super) written: Written,
     pub(super) holding: Holding,
+    /// The upload of which it is the content.
+    pub(super) upload: Option<UploadId>,
 }
 
 /// A content that is entered.
@@ -27,6 +29,7 @@ pub struct SealedBlob {
 struct Entered {
     written: Written,
     holding: Holding,
+    upload: Option<UploadId>,
     /// It has a row, and its file is missing or damaged: it is healed.
     lost: bool,
 }
@@ -52,7 +55,8 @@ impl BlobStore {
         sealed: Vec<SealedBlob>,
     ) -> Result<Vec<BlobPut>> {
         let all: Vec<Written> = sealed.iter().map(|sealed| sealed.written).collect();
-        self.make_room(db, caller, &all)?;
+        let upload = sealed.iter().find_map(|sealed| sealed.upload.clone());
+        self.make_room(db, caller, &all, upload.as_ref())?;
         let here = self.sync_unless_here(db, caller, &sealed)?;
         let _locks = self.locks.lock_all(all.iter().map(|written| written.hash));
         let mut named = Vec::new();
@@ -126,11 +130,13 @@ impl BlobStore {
     ) -> Result<Vec<Entered>> {
         let mut seen = BTreeSet::new();
         let mut entered = Vec::new();
-        for (SealedBlob { temporary, written, holding }, here) in sealed.into_iter().zip(here) {
+        for (SealedBlob { temporary, written, holding, upload }, here) in
+            sealed.into_iter().zip(here)
+        {
             let hash = written.hash;
             if !seen.insert(hash) {
                 // The same content again among these.
-                entered.push(Entered { written, holding, lost: false });
+                entered.push(Entered { written, holding, upload, lost: false });
                 continue;
             }
             let stored = db.read(|reader| blobs::is_stored(reader, &hash))?;
@@ -148,7 +154,7 @@ impl BlobStore {
                     .map_err(|error| self.noted_file_error(error))?;
                 named.push(Named { hash, is_new });
             }
-            entered.push(Entered { written, holding, lost });
+            entered.push(Entered { written, holding, upload, lost });
         }
         Ok(entered)
     }
@@ -173,7 +179,11 @@ impl BlobStore {
                 if content.lost {
                     blobs::set_stored(tx, &content.written)?;
                 }
-                blobs::insert(tx, &caller, &content.written, &content.holding, &limits)
+                let Entered { written, holding, .. } = content;
+                match &content.upload {
+                    None => blobs::insert(tx, &caller, written, holding, &limits),
+                    Some(id) => uploads::commit(tx, &caller, id, written, holding),
+                }
             };
             entered.iter().map(enter).collect::<Result<Vec<bool>>>()
         };

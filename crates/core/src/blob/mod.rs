@@ -18,6 +18,8 @@ mod readers;
 mod reading;
 mod temporary;
 mod upgrade;
+mod upload_locks;
+mod uploads;
 mod verify;
 mod whole;
 
@@ -27,13 +29,14 @@ pub(crate) use whole::FileTag;
 
 pub use enter::SealedBlob;
 pub use reading::{OpenBlob, Parts};
+pub use uploads::{PutChunk, UploadLimits};
 
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex};
 
 use osnova_storage_api::ApiError;
 use osnova_storage_api::blobs::{BlobPut, DeleteParams};
-use osnova_storage_api::wire::{BlobHash, Deleted};
+use osnova_storage_api::wire::{BlobHash, Deleted, UploadId};
 
 use crate::caller::Caller;
 use crate::db::Database;
@@ -49,6 +52,7 @@ use folder_sync::FolderSync;
 use format::{AnyBlob, SealError, Sealed, seal_stream};
 use locks::HashLocks;
 use temporary::Temporary;
+use upload_locks::UploadLocks;
 
 /// About how many bytes the row of a content takes in the database.
 const ROW_WEIGHT: usize = 512;
@@ -71,6 +75,8 @@ pub struct BlobLimits {
     pub grace_ms: u64,
     /// How many bytes a verification reads in a second, where whoever asks for it says nothing else.
     pub verify_bytes_per_second: u64,
+    /// The bounds of uploads in chunks.
+    pub uploads: UploadLimits,
 }
 
 impl Default for BlobLimits {
@@ -81,6 +87,7 @@ impl Default for BlobLimits {
             disk_reserve_bytes: 256 << 20,
             grace_ms: 60 * 60 * 1000,
             verify_bytes_per_second: 100 << 20,
+            uploads: UploadLimits::default(),
         }
     }
 }
@@ -118,6 +125,7 @@ pub struct BlobStore {
     /// Held by the one who makes room.
     making_room: Mutex<()>,
     folder_sync: FolderSync,
+    uploads: UploadLocks,
 }
 
 impl BlobStore {
@@ -131,7 +139,8 @@ impl BlobStore {
         let damaged = Damaged::new(health.clone());
         let locks = HashLocks::default();
         let (making_room, folder_sync) = (Mutex::default(), FolderSync::default());
-        Self { layout, locks, limits, health, damaged, readers, making_room, folder_sync }
+        let uploads = UploadLocks::default();
+        Self { layout, locks, limits, health, damaged, readers, making_room, folder_sync, uploads }
     }
 
     fn files(&self) -> &Files {
@@ -156,7 +165,21 @@ impl BlobStore {
         source: &mut dyn Read,
         put: &PutBlob,
     ) -> Result<BlobPut> {
-        let sealed = self.seal(keys, caller, source, put)?;
+        self.put_as(db, keys, caller, source, put, None)
+    }
+
+    /// [Puts](Self::put) a content; where it is that of an upload, in place of its chunks.
+    fn put_as(
+        &self,
+        db: &Database,
+        keys: &KeySet,
+        caller: &Caller,
+        source: &mut dyn Read,
+        put: &PutBlob,
+        upload: Option<&UploadId>,
+    ) -> Result<BlobPut> {
+        let mut sealed = self.seal(keys, caller, source, put)?;
+        sealed.upload = upload.cloned();
         let mut entered = self.enter(db, keys, caller, vec![sealed])?;
         entered.pop().ok_or_else(|| StoreError::Internal("a content was not entered".to_owned()))
     }
@@ -188,7 +211,7 @@ impl BlobStore {
                 "is not the hash of the content",
             )));
         }
-        Ok(SealedBlob { temporary, written, holding: put.holding.clone() })
+        Ok(SealedBlob { temporary, written, holding: put.holding.clone(), upload: None })
     }
 
     /// Whether anything lies under the name of a content.
@@ -358,7 +381,8 @@ impl BlobStore {
     /// # Errors
     /// Where the database or the folders can't be read or written.
     pub fn recover(&self, db: &Database) -> Result<()> {
-        let temporaries = temporary::remove_all(self.files(), &self.layout.blobs_tmp())?;
+        let temporaries = temporary::remove_all(self.files(), &self.layout.blobs_tmp())?
+            + self.recover_uploads(db)?;
         let rubbish = db.read(blobs::unlinks)?;
         let mut gone = Vec::new();
         let mut unlinked = 0;

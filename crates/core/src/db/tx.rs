@@ -16,7 +16,7 @@ use super::feed::Change;
 use super::recorder::Recorder;
 use super::search::{self, Notes, SearchState, Searched};
 use super::storage::StorageLimits;
-use crate::blob::Readers;
+use crate::blob::{BlobLimits, Readers};
 use crate::clock::{Clock, Uptime};
 use crate::error::{Result, StoreError};
 use crate::vault::Vault;
@@ -34,6 +34,8 @@ pub(crate) struct Environment {
     pub(crate) storage: StorageLimits,
     /// The bounds of the cache.
     pub(crate) cache: CacheLimits,
+    /// The bounds of contents.
+    pub(crate) blobs: BlobLimits,
     /// The contents that are being read.
     pub(crate) readers: Readers,
     /// How the search indices are.
@@ -96,6 +98,11 @@ impl<'a> Tx<'a> {
     /// The bounds of the cache.
     pub(crate) fn cache_limits(&self) -> &CacheLimits {
         &self.environment.cache
+    }
+
+    /// The bounds of contents.
+    pub(crate) fn blob_limits(&self) -> &BlobLimits {
+        &self.environment.blobs
     }
 
     /// Whether a content is being read just now.

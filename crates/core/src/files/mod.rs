@@ -144,6 +144,15 @@ impl Files {
         DirBuilder::new().mode(0o700).create(path)
     }
 
+    /// Removes an empty folder.
+    ///
+    /// # Errors
+    /// `NotFound`, `DirectoryNotEmpty`; where the system refuses.
+    pub fn remove_folder(&self, path: &Path) -> io::Result<()> {
+        self.before(Action::RemoveFolder, path)?;
+        fs::remove_dir(path)
+    }
+
     /// The names in a folder are on disk when this returns.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use osnova_storage_core::blob::BlobLimits;
+use osnova_storage_core::blob::{BlobLimits, UploadLimits};
 use osnova_storage_core::db::cache::CacheLimits;
 use osnova_storage_core::logs::LogLimits;
 use osnova_storage_core::maintenance::MaintenanceOptions;
@@ -63,6 +63,9 @@ pub(super) struct BlobsSection {
     pub(super) grace_ms: Option<u64>,
     pub(super) care_interval_ms: Option<u64>,
     pub(super) verify_bytes_per_second: Option<u64>,
+    pub(super) uploads: Option<u32>,
+    pub(super) uploads_per_component: Option<u32>,
+    pub(super) upload_expiry_ms: Option<u64>,
 }
 
 impl BlobsSection {
@@ -79,6 +82,16 @@ impl BlobsSection {
             verify_bytes_per_second: self
                 .verify_bytes_per_second
                 .unwrap_or(default.verify_bytes_per_second),
+            uploads: self.upload_limits(),
+        }
+    }
+
+    fn upload_limits(&self) -> UploadLimits {
+        let default = UploadLimits::default();
+        UploadLimits {
+            of_owner: self.uploads.unwrap_or(default.of_owner),
+            of_component: self.uploads_per_component.unwrap_or(default.of_component),
+            expiry_ms: self.upload_expiry_ms.unwrap_or(default.expiry_ms),
         }
     }
 

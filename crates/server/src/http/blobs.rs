@@ -261,13 +261,13 @@ fn send_all(
 }
 
 /// That a stream may be open: one permit of the daemon's, one of the caller's.
-struct StreamPermits {
+pub(super) struct StreamPermits {
     _all: Permit,
     _callers: Permit,
 }
 
 impl StreamPermits {
-    fn take(app: &App, credential: &Credential) -> Result<Self, ApiError> {
+    pub(super) fn take(app: &App, credential: &Credential) -> Result<Self, ApiError> {
         let busy = || ApiError::unavailable("too many blob streams are open", RETRY_AFTER_MS);
         let callers = credential.account().streams.take().ok_or_else(busy)?;
         Ok(Self { _callers: callers, _all: app.streams.take().ok_or_else(busy)? })
@@ -337,7 +337,7 @@ fn set(response: &mut Response<Body>, name: header::HeaderName, value: &str) {
     }
 }
 
-fn json<T: serde::Serialize>(status: StatusCode, value: &T) -> Response<Body> {
+pub(super) fn json<T: serde::Serialize>(status: StatusCode, value: &T) -> Response<Body> {
     let body = serde_json::to_string(value);
     match body {
         Ok(body) => {

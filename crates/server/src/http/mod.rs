@@ -1,12 +1,13 @@
 //! HTTP: one request at a time, from its bytes to JSON-RPC or to one of the plain routes.
 //!
-//! `/` is JSON-RPC by POST and by WebSocket; `/blobs` streams contents; `/healthz` says ok. A path may
+//! `/` is JSON-RPC by POST and by WebSocket; `/blobs` and `/uploads` stream contents; `/healthz` says ok. A path may
 //! begin with `/t/<token>`, for clients that can't set headers.
 
 mod blobs;
 mod body;
 mod calls;
 mod range;
+mod uploads;
 mod websocket;
 
 use std::convert::Infallible;
@@ -45,6 +46,7 @@ impl Http {
         let routes = Router::new()
             .route("/blobs", put(blobs::put))
             .route("/blobs/{hash}", get(blobs::get).head(blobs::head))
+            .route("/uploads/{upload_id}/{index}", put(uploads::put))
             .fallback(no_such_route)
             .method_not_allowed_fallback(no_such_method)
             .layer(DefaultBodyLimit::disable())

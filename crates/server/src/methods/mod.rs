@@ -24,6 +24,7 @@ mod status;
 mod storage;
 mod system;
 mod transactions;
+mod uploads;
 mod vault;
 
 use crate::rpc::Registry;
@@ -48,6 +49,7 @@ pub(crate) fn registry() -> Result<Registry, String> {
     component_data::register(&mut registry);
     logs::register(&mut registry);
     blobs::register(&mut registry);
+    uploads::register(&mut registry);
     batch::register(&mut registry);
     events::register(&mut registry);
     vault::register(&mut registry);

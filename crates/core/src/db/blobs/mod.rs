@@ -9,6 +9,7 @@ pub(crate) mod candidates;
 mod files;
 mod list;
 mod removal;
+pub mod uploads;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -248,13 +249,17 @@ fn room_for(
     stored_size: u64,
     limits: &BlobLimits,
 ) -> Result<Room> {
-    if stored_bytes(reader)?.saturating_add(stored_size) > limits.limit_bytes {
+    let uploads = uploads::stored_bytes(reader)?;
+    let stored = stored_bytes(reader)?.saturating_add(uploads).saturating_add(stored_size);
+    if stored > limits.limit_bytes {
         return Ok(Room::StoreFull);
     }
     if caller.is_owner() {
         return Ok(Room::Enough);
     }
-    let held = totals::get(reader, "held", caller.holder())?.bytes.saturating_add(size);
+    let uploads = uploads::bytes_of(reader, caller)?;
+    let held = totals::get(reader, "held", caller.holder())?.bytes;
+    let held = held.saturating_add(uploads).saturating_add(size);
     Ok(if held > limits.of(caller) { Room::ComponentFull } else { Room::Enough })
 }
 

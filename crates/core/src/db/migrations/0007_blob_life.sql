@@ -38,8 +38,20 @@ CREATE TABLE blob_uploads (
   created_at INTEGER NOT NULL,
   -- What this root had been up for when the upload was last touched, in milliseconds.
   touched_ms INTEGER NOT NULL,
-  -- The content, once it is committed.
-  hash BLOB CHECK (length(hash) = 32)
+  -- The content, once it is committed, and whether the holder did not hold it before.
+  hash BLOB CHECK (length(hash) = 32),
+  created INTEGER
 ) WITHOUT ROWID;
 CREATE INDEX idx_uploads_holder ON blob_uploads (holder, touched_ms);
 CREATE INDEX idx_uploads_touched ON blob_uploads (touched_ms);
+
+-- The chunks that were received of uploads under way; the file of each is named by its place and file_id.
+CREATE TABLE blob_upload_chunks (
+  upload_id TEXT NOT NULL REFERENCES blob_uploads (upload_id),
+  chunk_index INTEGER NOT NULL,
+  sha256 BLOB NOT NULL CHECK (length(sha256) = 32),
+  size INTEGER NOT NULL,
+  stored_size INTEGER NOT NULL,
+  file_id INTEGER NOT NULL,
+  PRIMARY KEY (upload_id, chunk_index)
+) WITHOUT ROWID;
