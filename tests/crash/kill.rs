@@ -80,7 +80,7 @@ fn no_acknowledged_write_is_lost_or_done_twice() {
     drop(folder);
 }
 
-fn from_environment(name: &str, default: u64) -> u64 {
+pub(crate) fn from_environment(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap())
 }
 

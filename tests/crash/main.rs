@@ -3,7 +3,7 @@
 //!
 //! Environment: `OSNOVA_TEST_SEED` (the seed of `kill`, printed by every run),
 //! `OSNOVA_TEST_ROUNDS` (how often `kill` kills; 50), `OSNOVA_TEST_STREAM_MIB` (the size of the content
-//! that `memory` streams; 512).
+//! that `memory` streams; 512), `OSNOVA_TEST_MIX_SECONDS` (how long `collecting` goes on; 60).
 #![cfg(target_os = "linux")]
 #![allow(
     clippy::unwrap_used,
@@ -15,6 +15,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod collecting;
 mod faults;
 mod kill;
 mod memory;

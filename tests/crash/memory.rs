@@ -73,7 +73,7 @@ fn put_endless(daemon: &Daemon, size_mib: u64) -> String {
     told
 }
 
-fn hex(hash: Sha256) -> String {
+pub(crate) fn hex(hash: Sha256) -> String {
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -21,7 +21,7 @@ use osnova_storage_api::status::Health;
 use osnova_storage_api::wire::{BlobHash, UnsignedInteger};
 use osnova_storage_core::db::blobs::{self, Holding};
 use osnova_storage_core::db::{cache, messages};
-use osnova_storage_core::vault::keys::{KeySet, MasterKey};
+use osnova_storage_core::vault::keys::MasterKey;
 use osnova_storage_core::{Caller, Store};
 use serde_json::{Value, json};
 
@@ -446,34 +446,13 @@ fn a_put_over_a_damaged_file_keeps_the_evidence() {
     assert!(kept.contains(&"damaged".to_owned()) && kept.contains(&"damaged too".to_owned()));
 }
 
-/// Seals as the seed of the system did: format 0.
-fn seal_old(root: &Root, keys: &KeySet, bytes: &[u8]) -> BlobHash {
-    use chacha20poly1305::aead::{Aead, KeyInit};
-    let hash = sha256(bytes);
-    let nonce: [u8; 12] = hash.as_bytes()[..12].try_into().unwrap();
-    let cipher = chacha20poly1305::ChaCha20Poly1305::new(&blob_key(keys).into());
-    let mut file = nonce.to_vec();
-    file.extend(cipher.encrypt(&nonce.into(), bytes).unwrap());
-    fs::write(root.blob(&hash), file).unwrap();
-    hash
-}
-
-/// The blob encryption key of the phrase of the tests, as the design gives it.
-fn blob_key(_keys: &KeySet) -> [u8; 32] {
-    let text = "263ef72060316eeecd8edfb06dc70cfa6abc4e2af4241812d7a91c4672b23aca";
-    let pairs = (0..32).map(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).unwrap());
-    pairs.collect::<Vec<u8>>().try_into().unwrap()
-}
-
 #[test]
 fn files_of_the_old_format_are_adopted_read_and_upgraded() {
     let root = Root::new();
     let store = root.open_unlocked();
-    let keys = store.vault().keys().unwrap();
     let contents = [content(1, 0), content(2, 1), content(3, 300_000)];
-    let hashes: Vec<BlobHash> =
-        contents.iter().map(|bytes| seal_old(&root, &keys, bytes)).collect();
-    let damaged = seal_old(&root, &keys, b"damaged later");
+    let hashes: Vec<BlobHash> = contents.iter().map(|bytes| seal_old(&root, bytes)).collect();
+    let damaged = seal_old(&root, b"damaged later");
     assert_eq!(adopt(&store)["adopted"], 4);
     let component = component_caller("org.example.a");
     for (hash, bytes) in hashes.iter().zip(&contents) {

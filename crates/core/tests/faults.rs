@@ -21,16 +21,20 @@ use calls::{params, write};
 use common::faults::{FAULTS, Fault, Faults, What, assert_survives_a_power_cut};
 use common::{
     Root, code, content, delete_blob, holding, json, master, names_in, owner, put_blob,
-    put_blob_with, read_blob, sha256,
+    put_blob_with, read_blob, seal_old, sha256,
 };
 use osnova_storage_api::ErrorCode;
+use osnova_storage_api::blobs::{CareParams, CommitUploadParams, VerifyParams};
 use osnova_storage_api::component_data::{SetConfigParams, VersionParams};
 use osnova_storage_api::identity::{PutCocoonParams, UserParams};
-use osnova_storage_api::wire::{Base64Data, BlobHash};
+use osnova_storage_api::jobs::{Job, JobParams, JobState};
+use osnova_storage_api::wire::{Base64Data, BlobHash, ChunkIndex, UploadId};
+use osnova_storage_core::blob::PutChunk;
+use osnova_storage_core::db::blobs::uploads;
 use osnova_storage_core::db::cache;
 use osnova_storage_core::error::Result;
 use osnova_storage_core::files::Files;
-use osnova_storage_core::{OpenError, Store};
+use osnova_storage_core::{OpenError, Store, StoreError};
 use serde_json::json as value;
 
 /// What holds less than one buffer, and what is written by a thread of its own, in many.
@@ -279,6 +283,183 @@ fn no_step_of_an_eviction_loses_or_tears_anything() {
         assert_eq!(outcome.as_ref().unwrap().entries, 1, "{after}");
         assert_eq!(code(&read_blob(world.store(), &owner(), hash)), ErrorCode::NotFound);
     });
+}
+
+/// Waits for the end of a job, and says what it came to.
+fn outcome_of(store: &Store, begun: Result<Job>) -> Result<serde_json::Value> {
+    let id = begun?.job_id;
+    loop {
+        let job = store.jobs().get(&owner(), &JobParams { job_id: id.clone() })?;
+        match (job.state, job.error) {
+            (JobState::Running, _) => std::thread::yield_now(),
+            (JobState::Done, _) => {
+                return Ok(serde_json::from_str(job.result.unwrap().get()).unwrap());
+            }
+            (_, Some(error)) if error.code == "disk_full" => {
+                return Err(StoreError::DiskFull(error.message));
+            }
+            (_, Some(error)) if error.code == "io_error" => {
+                return Err(StoreError::Io {
+                    what: error.message,
+                    source: std::io::Error::other(""),
+                });
+            }
+            (state, error) => panic!("{state:?} {error:?}"),
+        }
+    }
+}
+
+#[test]
+fn no_step_of_a_collection_loses_or_tears_anything() {
+    let ready = |world: &mut World, n| {
+        let mut holding = holding();
+        holding.pinned = false;
+        let content = content(n, SMALL);
+        let hash = put_blob_with(world.store(), &owner(), &content, holding, None).unwrap().hash;
+        world.root.clock.advance(3600);
+        hash
+    };
+    let act = |world: &mut World, _: &BlobHash| {
+        let store = world.store();
+        outcome_of(store, store.collect_blobs(&owner(), &CareParams {}))
+    };
+    each_step(ready, act, |world, hash, outcome, after| {
+        assert_eq!(outcome.as_ref().unwrap()["contents"], 1, "{after}");
+        assert_eq!(code(&read_blob(world.store(), &owner(), hash)), ErrorCode::NotFound, "{after}");
+    });
+}
+
+#[test]
+fn no_step_of_an_adoption_loses_or_tears_anything() {
+    let ready = |world: &mut World, n| {
+        let content = content(n, SMALL);
+        let hash = world.put(&content);
+        let path = world.root.blob(&hash);
+        let file = fs::read(&path).unwrap();
+        delete_blob(world.store(), &owner(), &hash).unwrap();
+        fs::write(path, file).unwrap();
+        // Whatever becomes of the adoption, it must not be lost.
+        hash
+    };
+    let adopt = |world: &mut World, _: &BlobHash| {
+        let store = world.store();
+        outcome_of(store, store.adopt_blobs(&owner(), &CareParams {}))
+    };
+    each_step(ready, adopt, |world, hash, _, after| {
+        adopt(world, hash).unwrap();
+        let read = read_blob(world.store(), &owner(), hash).unwrap();
+        assert!(read == world.contents[hash], "{after}");
+        assert!(!world.root.path().join("blobs/.quarantine").exists(), "{after}");
+    });
+}
+
+#[test]
+fn no_step_of_a_verification_loses_or_tears_anything() {
+    let verify = |world: &mut World, hash: &BlobHash| {
+        let store = world.store();
+        let params = VerifyParams { hash: Some(*hash), bytes_per_second: None };
+        outcome_of(store, store.verify_blobs(&owner(), &params))
+    };
+    let ready = |world: &mut World, n| world.put(&content(n, SMALL));
+    each_step(ready, verify, |world, hash, _, after| {
+        // A disk that fails to read is no reason to put a file aside.
+        assert!(!world.root.path().join("blobs/.quarantine").exists(), "{after}");
+        assert_eq!(verify(world, hash).unwrap()["damaged"], 0, "{after}");
+    });
+    // One that is damaged is put aside, and heals.
+    let ready = |world: &mut World, n| {
+        let hash = world.put(&content(n, SMALL));
+        world.contents.remove(&hash);
+        let path = world.root.blob(&hash);
+        let mut file = fs::read(&path).unwrap();
+        file[250] ^= 1;
+        fs::write(path, file).unwrap();
+        (hash, content(n, SMALL))
+    };
+    let act = |world: &mut World, subject: &(BlobHash, Vec<u8>)| verify(world, &subject.0);
+    each_step(ready, act, |world, (hash, content), _, after| {
+        assert_eq!(verify(world, hash).unwrap()["damaged"], 1, "{after}");
+        let aside = names_in(&world.root.path().join("blobs/.quarantine"));
+        assert!(aside.contains(&format!("{hash}.enc")), "{after}: the evidence is lost");
+        world.put(content);
+    });
+}
+
+#[test]
+fn no_step_of_an_upgrade_loses_or_tears_anything() {
+    let ready = |world: &mut World, n| {
+        let content = content(n, SMALL);
+        let hash = seal_old(&world.root, &content);
+        let store = world.store();
+        outcome_of(store, store.adopt_blobs(&owner(), &CareParams {})).unwrap();
+        world.contents.insert(hash, content);
+        hash
+    };
+    let upgrade = |world: &mut World, _: &BlobHash| {
+        let store = world.store();
+        outcome_of(store, store.upgrade_blobs(&owner(), &CareParams {}))
+    };
+    each_step(ready, upgrade, |world, hash, _, after| {
+        world.assert_agrees(after);
+        upgrade(world, hash).unwrap();
+        assert!(fs::read(world.root.blob(hash)).unwrap().starts_with(b"OSNBLOB1"), "{after}");
+    });
+}
+
+/// Begins an upload of two chunks.
+fn begin_upload(world: &World) -> UploadId {
+    let begin = value!({ "chunkBytes": 65536 });
+    let begun = write(world.store(), &owner(), uploads::begin, &begin).unwrap();
+    begun["uploadId"].as_str().unwrap().parse().unwrap()
+}
+
+fn send_chunk(world: &World, upload_id: &UploadId, index: u32, mut bytes: &[u8]) -> Result<()> {
+    let store = world.store();
+    let put =
+        PutChunk { upload_id: upload_id.clone(), index: ChunkIndex(index), expected_hash: None };
+    let keys = store.vault().keys()?;
+    store.blobs().put_chunk(store.db(), &keys, &owner(), &mut bytes, &put).map(drop)
+}
+
+fn commit_upload(world: &mut World, id: &UploadId) -> Result<BlobHash> {
+    let store = world.store();
+    let params = CommitUploadParams { upload_id: id.clone(), expected_hash: None, chunks: None };
+    let keys = store.vault().keys()?;
+    Ok(store.blobs().commit_upload(store.db(), &keys, &owner(), &params)?.hash)
+}
+
+#[test]
+fn no_step_of_an_upload_loses_or_tears_anything() {
+    const CHUNK: usize = 65536;
+    for fault in FAULTS {
+        let mut world = World::new();
+        for n in 1.. {
+            let bytes = content(n as u64, CHUNK + 100);
+            let id = begin_upload(&world);
+            send_chunk(&world, &id, 0, &bytes[..CHUNK]).unwrap();
+            // Sent again, and the next, with a fault somewhere.
+            world.faults.arm(fault, n);
+            let outcome = send_chunk(&world, &id, 0, &bytes[..CHUNK])
+                .and_then(|()| send_chunk(&world, &id, 1, &bytes[CHUNK..]))
+                .and_then(|()| commit_upload(&mut world, &id));
+            let Some(after) = world.faults.disarm() else {
+                assert!(outcome.is_ok() && n > 1);
+                break;
+            };
+            assert_said(&outcome, &after);
+            // A restart in between changes nothing, and neither does sending all of it again.
+            world.reopen();
+            if outcome.is_err() {
+                send_chunk(&world, &id, 1, &bytes[CHUNK..])
+                    .or_else(|_| commit_upload(&mut world, &id).map(drop))
+                    .unwrap_or_else(|error| panic!("{after}: {error}"));
+            }
+            let hash = commit_upload(&mut world, &id).unwrap();
+            assert_eq!(hash, sha256(&bytes), "{after}");
+            world.contents.insert(hash, bytes);
+            world.assert_recovers(&after);
+        }
+    }
 }
 
 #[test]

@@ -86,7 +86,7 @@ impl BlobStore {
         if db.read(|reader| blobs::is_stored(reader, &hash))? {
             return Ok(());
         }
-        let Some(tag) = self.file_tag(&hash) else { return self.put_aside(&hash, result) };
+        let Some(tag) = self.file_tag(&hash)? else { return self.put_aside(&hash, result) };
         if db.read(|reader| blobs::is_rubbish(reader, &hash, &tag))? {
             self.unlink_and_strike(db, vec![hash]);
             result.removed.0 += 1;

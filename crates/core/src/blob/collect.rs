@@ -58,7 +58,7 @@ impl BlobStore {
             let looked_at = chosen.len() as u64;
             let _locks = self.locks.lock_all(chosen.iter().map(|due| due.hash));
             let chosen: Vec<_> =
-                chosen.into_iter().map(|due| (due, self.file_tag(&due.hash))).collect();
+                chosen.into_iter().map(|due| (due, self.tag_to_remove(&due.hash))).collect();
             let removed =
                 db.write(SLICE * ROW_WEIGHT, move |tx| candidates::remove_due(tx, &chosen))?;
             for content in &removed {
@@ -158,7 +158,7 @@ impl BlobStore {
         let _lock = self.locks.lock(hash);
         let (address, seq) = (chosen.entry.autonomi_address.clone(), chosen.accessed_seq);
         let grace = self.limits.grace_ms;
-        let tag = self.file_tag(&hash);
+        let tag = self.tag_to_remove(&hash);
         let evicted =
             db.write(ROW_WEIGHT, move |tx| cache::evict(tx, &address, seq, grace, tag))?;
         if let Some((_, true)) = evicted {

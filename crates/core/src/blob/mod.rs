@@ -336,7 +336,7 @@ impl BlobStore {
         let hash = params.hash;
         let _lock = self.locks.lock(hash);
         let (by, what) = (caller.clone(), params.clone());
-        let tag = self.file_tag(&hash);
+        let tag = self.tag_to_remove(&hash);
         let removal = db.write(ROW_WEIGHT, move |tx| blobs::remove(tx, &by, &what, tag))?;
         if removal.unlink {
             self.damaged.healed(&hash);
@@ -389,12 +389,16 @@ impl BlobStore {
         for (hash, tag) in rubbish {
             // Another file may lie there than the one that was removed, where an older database was put
             // back: it has no row, and is found as such.
-            let lies_there = self.file_tag(&hash);
-            if lies_there.is_none() || lies_there != tag {
-                gone.push(hash);
-            } else if self.unlink(&hash) {
-                unlinked += 1;
-                gone.push(hash);
+            match self.file_tag(&hash) {
+                Ok(Some(lies_there)) if Some(lies_there) == tag => {
+                    if self.unlink(&hash) {
+                        unlinked += 1;
+                        gone.push(hash);
+                    }
+                }
+                Ok(_) => gone.push(hash),
+                // The next start tells.
+                Err(error) => tracing::warn!(%error, "a file that may be rubbish can't be read"),
             }
         }
         if !gone.is_empty() {

@@ -105,15 +105,39 @@ impl BlobStore {
         Ok(Ok((written, blob.format())))
     }
 
-    /// Which file lies under the name of a content; `None` where there is none that can be told.
-    pub(super) fn file_tag(&self, hash: &BlobHash) -> Option<FileTag> {
-        let file = self.files().open(&self.layout.blob(hash)).ok()?;
-        let mut tag = FileTag::default();
-        let mut magic = [0; MAGIC.len()];
-        file.read_exact_at(&mut magic, 0).ok()?;
-        let place = if magic == MAGIC { HEADER_LEN - tag.len() } else { 0 };
-        file.read_exact_at(&mut tag, place as u64).ok()?;
-        Some(tag)
+    /// Which file lies under the name of a content; `None` where there is none, or one too short to be told.
+    ///
+    /// # Errors
+    /// Where the file system fails.
+    pub(super) fn file_tag(&self, hash: &BlobHash) -> Result<Option<FileTag>> {
+        let path = self.layout.blob(hash);
+        let tell = || {
+            let file = self.files().open(&path)?;
+            let mut tag = FileTag::default();
+            let mut magic = [0; MAGIC.len()];
+            file.read_exact_at(&mut magic, 0)?;
+            let place = if magic == MAGIC { HEADER_LEN - tag.len() } else { 0 };
+            file.read_exact_at(&mut tag, place as u64)?;
+            Ok::<_, io::Error>(tag)
+        };
+        match tell() {
+            Ok(tag) => Ok(Some(tag)),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof
+                ) =>
+            {
+                Ok(None)
+            }
+            Err(source) => Err(StoreError::io("read", &path, source)),
+        }
+    }
+
+    /// The same for one that is to be removed: what can't be read is removed all the same, and left where a
+    /// crash comes between.
+    pub(super) fn tag_to_remove(&self, hash: &BlobHash) -> Option<FileTag> {
+        self.file_tag(hash).unwrap_or(None)
     }
 }
 

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::Store;
 use crate::blob::BlobStore;
 use crate::caller::Caller;
-use crate::db::blobs::candidates;
+use crate::db::blobs::{candidates, uploads};
 use crate::db::{Database, blobs, meta};
 use crate::error::{Result, StoreError};
 use crate::jobs::{Jobs, Progress};
@@ -36,7 +36,7 @@ impl Care {
     /// # Errors
     /// Where the database can't be read or written.
     pub(super) fn remember_uptime(&self) -> Result<()> {
-        if self.db.read(candidates::any)? {
+        if self.db.read(|reader| Ok(candidates::any(reader)? || uploads::any(reader)?))? {
             self.db.write(UPTIME_WEIGHT, meta::note_uptime)?;
         }
         Ok(())

@@ -324,6 +324,21 @@ pub(crate) fn put_blob_with(
     store.blobs().put(store.db(), &keys, caller, &mut content, &put)
 }
 
+/// Puts a file of format 0 in its place, as the seed of the system sealed it, under the key of [`PHRASE`].
+pub(crate) fn seal_old(root: &Root, bytes: &[u8]) -> BlobHash {
+    use chacha20poly1305::aead::{Aead, KeyInit};
+    let key = "263ef72060316eeecd8edfb06dc70cfa6abc4e2af4241812d7a91c4672b23aca";
+    let pairs = (0..32).map(|at| u8::from_str_radix(&key[2 * at..2 * at + 2], 16).unwrap());
+    let key: [u8; 32] = pairs.collect::<Vec<u8>>().try_into().unwrap();
+    let hash = sha256(bytes);
+    let nonce: [u8; 12] = hash.as_bytes()[..12].try_into().unwrap();
+    let cipher = chacha20poly1305::ChaCha20Poly1305::new(&key.into());
+    let mut file = nonce.to_vec();
+    file.extend(cipher.encrypt(&nonce.into(), bytes).unwrap());
+    std::fs::write(root.blob(&hash), file).unwrap();
+    hash
+}
+
 pub(crate) fn read_range(
     store: &Store,
     caller: &Caller,

@@ -494,6 +494,18 @@ pub(crate) fn commit(
     Ok(created)
 }
 
+/// Whether there are uploads, committed or not: how long they stay is counted by the uptime.
+///
+/// # Errors
+/// Where the database can't be read.
+pub(crate) fn any(reader: Reader<'_>) -> Result<bool> {
+    let any = reader
+        .connection()
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM blob_uploads)")?
+        .query_row([], |row| row.get(0))?;
+    Ok(any)
+}
+
 /// Whether nothing was sent of an upload, and the content that it would be is one that the caller can see.
 ///
 /// # Errors
