@@ -280,25 +280,16 @@ pub(crate) fn sha256(content: &[u8]) -> BlobHash {
     BlobHash::new(Sha256::digest(content).into())
 }
 
-/// Content that differs with its seed. What repeats in it does so at no border of a chunk.
+/// Content that differs with its seed, and that does not shrink.
 pub(crate) fn content(seed: u64, len: usize) -> Vec<u8> {
-    const PERIOD: usize = 8191;
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut block = Vec::with_capacity(PERIOD + 7);
-    while block.len() < PERIOD.min(len) {
+    let mut bytes = Vec::with_capacity(len + 7);
+    while bytes.len() < len {
         // xorshift64: https://www.jstatsoft.org/article/view/v008i14
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        block.extend_from_slice(&state.to_le_bytes());
-    }
-    block.truncate(PERIOD);
-    let mut bytes = Vec::with_capacity(len + PERIOD);
-    let mut repetition = 0_u64;
-    while bytes.len() < len {
-        bytes.extend_from_slice(&block);
-        bytes.extend_from_slice(&repetition.to_le_bytes());
-        repetition += 1;
+        bytes.extend_from_slice(&state.to_le_bytes());
     }
     bytes.truncate(len);
     bytes
