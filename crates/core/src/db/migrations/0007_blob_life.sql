@@ -43,3 +43,10 @@ CREATE TABLE blob_uploads (
 ) WITHOUT ROWID;
 CREATE INDEX idx_uploads_holder ON blob_uploads (holder, touched_ms);
 CREATE INDEX idx_uploads_touched ON blob_uploads (touched_ms);
+
+-- The messages of components, each word marked with whose it is: what a component searches.
+CREATE VIRTUAL TABLE search_own_messages USING fts5 (
+  sender, channel, body, content = '', contentless_delete = 1,
+  tokenize = 'unicode61 remove_diacritics 2'
+);
+INSERT OR REPLACE INTO meta (key, value) VALUES ('search_stale', x'01');
