@@ -221,6 +221,76 @@ fn a_process_is_registered_once_and_replaced_when_it_has_ended() {
     assert_eq!(write(&store, &owner(), registry::register, &own).unwrap()["restartCount"], 2);
 }
 
+/// A component that is registered again from the same process, as after an update of itself, was answered
+/// its old row: what it said of its new version and endpoint was lost without a word.
+#[test]
+fn the_same_process_may_say_a_new_version_and_endpoint() {
+    let root = Root::new();
+    let store = root.open();
+    put_component(&store, component(A)).unwrap();
+    let mut asked = register(std::process::id());
+    let first = write(&store, &owner(), registry::register, &asked).unwrap();
+    root.clock.advance(100);
+    asked["version"] = json!("2");
+    asked["endpoint"] = json!("f");
+    asked["status"] = json!("running");
+    let second = write(&store, &owner(), registry::register, &asked).unwrap();
+    assert_eq!((&second["version"], &second["endpoint"]), (&json!("2"), &json!("f")));
+    assert_eq!((&second["status"], &second["restartCount"]), (&json!("running"), &json!(0)));
+    assert_eq!(second["startedAt"], first["startedAt"], "it is the same process");
+    assert!(second["revision"].as_u64() > first["revision"].as_u64());
+    // A repeat changes nothing, and one that serves is not starting again.
+    assert_eq!(write(&store, &owner(), registry::register, &asked).unwrap(), second);
+    asked["status"] = json!("starting");
+    assert_eq!(write(&store, &owner(), registry::register, &asked).unwrap(), second);
+}
+
+/// In a sandbox with pids of its own a component knows itself by a pid that the host does not: it was
+/// found dead by every reap, seconds after its heartbeat.
+#[test]
+fn a_process_that_can_not_be_seen_is_judged_by_its_heartbeats() {
+    let root = Root::new();
+    let store = root.open();
+    put_component(&store, component(A)).unwrap();
+    let reaped = |asked: Value| store.reap(&owner(), &params(&asked)).unwrap().items.len();
+    let unseen = {
+        let child = Child::start();
+        child.id()
+    };
+    write(&store, &owner(), registry::register, &register(unseen)).unwrap();
+    assert_eq!(reaped(json!({})), 0);
+    root.clock.advance(500);
+    store.heartbeat(&owner(), &params(&json!({ "componentId": A }))).unwrap();
+    root.clock.advance(500);
+    assert_eq!(reaped(json!({ "staleAfterSeconds": 600 })), 0);
+    root.clock.advance(101);
+    assert_eq!(reaped(json!({ "staleAfterSeconds": 600 })), 1);
+    // It does not stand in the way of the next one either.
+    write(&store, &owner(), registry::register, &register(unseen)).unwrap();
+    let next = write(&store, &owner(), registry::register, &register(std::process::id())).unwrap();
+    assert_eq!(next["restartCount"], 2);
+}
+
+/// A component that was stopped for an hour and is started is not silent for an hour.
+#[test]
+fn one_that_starts_again_has_its_time_to_give_a_sign_of_life() {
+    let root = Root::new();
+    let store = root.open();
+    put_component(&store, component(A)).unwrap();
+    write(&store, &owner(), registry::register, &register(std::process::id())).unwrap();
+    set_status(&store, "stopped").unwrap();
+    execute(&store, "UPDATE component_registry SET process = 'another boot/1', boot = 'another'");
+    root.clock.advance(3600);
+    set_status(&store, "starting").unwrap();
+    let stale = |seconds: u32| {
+        let asked = json!({ "staleAfterSeconds": seconds });
+        store.reap(&owner(), &params(&asked)).unwrap().items.len()
+    };
+    assert_eq!(stale(60), 0);
+    root.clock.advance(61);
+    assert_eq!(stale(60), 1);
+}
+
 #[test]
 fn reaping_finds_the_dead_the_reused_and_the_silent() {
     let root = Root::new();
@@ -370,6 +440,32 @@ fn a_transaction_changes_only_in_how_it_is() {
     assert_eq!(reason(&hidden), ConflictReason::Exists);
     let hidden = read(&store, &of_component, transactions::get, &json!(["h"]));
     assert_eq!(code(&hidden), ErrorCode::NotFound);
+}
+
+/// What a final transaction came to could be said over again, as often as anyone liked.
+#[test]
+fn what_is_final_is_only_completed() {
+    let root = Root::new();
+    let store = root.open();
+    write(&store, &owner(), transactions::put, &transaction("h", "1", None)).unwrap();
+    let update = |asked: Value| {
+        let mut asked = asked;
+        asked["txHash"] = json!("h");
+        asked["status"] = json!("confirmed");
+        write(&store, &owner(), transactions::update_status, &asked)
+    };
+    update(json!({ "gasUsed": "21000" })).unwrap();
+    let completed = update(json!({ "confirmedAt": 7, "gasUsed": "21000" })).unwrap();
+    assert_eq!((&completed["gasUsed"], &completed["confirmedAt"]), (&json!("21000"), &json!(7)));
+    for other in [json!({ "gasUsed": "1" }), json!({ "confirmedAt": 8 })] {
+        assert_eq!(reason(&update(other)), ConflictReason::Transition);
+    }
+    let mut again = transaction("h", "1", None);
+    again["transaction"]["status"] = json!("confirmed");
+    again["transaction"]["gasUsed"] = json!("2");
+    let refused = write(&store, &owner(), transactions::put, &again);
+    assert_eq!(reason(&refused), ConflictReason::Transition);
+    assert_eq!(read(&store, &owner(), transactions::get, &json!(["h"])).unwrap(), completed);
 }
 
 #[test]
@@ -586,4 +682,37 @@ fn a_message_holds_its_attachments_and_is_its_components() {
     assert_eq!(put["componentId"], A);
     assert!(delete_blob(&store, &a, &of_a).unwrap().deleted);
     assert!(changes(&store).contains(&format!(r#"messages ["m"] put {A}"#)));
+
+    // Given to another, it is gone for the one: that must be told so, or its list is wrong for ever.
+    let mut moved = message(Some("m"), json!([]));
+    moved["message"]["componentId"] = json!(B);
+    write(&store, &owner(), messages::put, &moved).unwrap();
+    let last: Vec<String> = changes(&store).into_iter().rev().take(2).collect();
+    assert_eq!(
+        last,
+        [format!(r#"messages ["m"] put {B}"#), format!(r#"messages ["m"] delete {A}"#)]
+    );
+}
+
+/// Many calls that are applied as one leave a large savepoint behind them, and each statement that keeps a
+/// journal of its own then paid for all before it: 80,000 messages in one batch held the writer for more
+/// than half a minute.
+#[test]
+fn the_cost_of_a_record_does_not_grow_with_those_before_it_in_a_transaction() {
+    let root = Root::new();
+    let store = root.open_unlocked();
+    let message = |_| json!({ "message": { "channel": "c", "sender": "s", "timestamp": 5 } });
+    let messages: Value = (0..1000).map(message).collect();
+    let messages = json!({ "items": messages });
+    let took = |thousands: usize| {
+        let messages = params(&messages);
+        let started = std::time::Instant::now();
+        let put = move |tx: &osnova_storage_core::db::Tx<'_>| {
+            (0..thousands).try_for_each(|_| messages::put_many(tx, &owner(), &messages).map(drop))
+        };
+        store.db().write(1, put).unwrap();
+        started.elapsed()
+    };
+    let (few, many) = (took(10), took(40));
+    assert!(many < few * 9, "four times as many took {few:?} and {many:?}");
 }
