@@ -97,8 +97,9 @@ pub fn once<T: Serialize + DeserializeOwned>(
                 "the requestId was used for another call",
             )));
         }
-        return serde_json::from_str(&answer)
-            .map_err(|error| StoreError::Damaged(format!("a kept answer can't be read: {error}")));
+        return serde_json::from_str(&answer).map_err(|error| {
+            StoreError::RecordsDamaged(format!("a kept answer can't be read: {error}"))
+        });
     }
     let result = operation()?;
     let answer = serde_json::to_string(&result)

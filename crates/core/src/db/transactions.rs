@@ -15,7 +15,7 @@ use osnova_storage_api::wire::{
 };
 use osnova_storage_api::{ApiError, ConflictReason};
 use rusqlite::types::Value;
-use rusqlite::{OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::columns;
 use super::decimal::Decimal;
@@ -235,7 +235,8 @@ fn add_to_totals(
     status: TransactionStatus,
     change: Change,
 ) -> Result<()> {
-    let damaged = || StoreError::Damaged("the totals of transactions do not add up".to_owned());
+    let damaged =
+        || StoreError::RecordsDamaged("the totals of transactions do not add up".to_owned());
     let key = (
         transaction.component_id.as_ref().map_or("", ComponentId::as_str),
         transaction.token_address.as_ref().map_or("", Address::as_str),
@@ -269,6 +270,34 @@ fn add_to_totals(
                count = excluded.count, amount = excluded.amount",
         )?
         .execute((key.0, key.1, key.2, count, sum.to_string()))?;
+    Ok(())
+}
+
+/// Counts all totals from the transactions, as a migration must: those of before there were totals are in
+/// none, and the first change of one would not add up. An amount that is no number, as only another's hand
+/// can have written, adds nothing.
+pub(super) fn count_anew(connection: &Connection) -> rusqlite::Result<()> {
+    let mut totals: BTreeMap<(String, String, String), (u64, Decimal)> = BTreeMap::new();
+    let mut all = connection.prepare(
+        "SELECT coalesce(component_id, ''), coalesce(token_address, ''), status, amount
+         FROM wallet_transactions",
+    )?;
+    let mut rows = all.query([])?;
+    while let Some(row) = rows.next()? {
+        let (count, sum) = totals.entry((row.get(0)?, row.get(1)?, row.get(2)?)).or_default();
+        *count += 1;
+        if let Some(amount) = row.get_ref(3)?.as_str().ok().and_then(Decimal::parse) {
+            *sum = std::mem::take(sum).plus(amount);
+        }
+    }
+    connection.execute("DELETE FROM transaction_totals", [])?;
+    let mut insert = connection.prepare(
+        "INSERT INTO transaction_totals (component_id, token_address, status, count, amount)
+         VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    for ((component, token, status), (count, sum)) in totals {
+        insert.execute((component, token, status, count, sum.to_string()))?;
+    }
     Ok(())
 }
 
@@ -392,7 +421,7 @@ impl Sums {
         let total = |(token, (count, amount, confirmed)): (String, (u64, Decimal, Decimal))| {
             let token = if token.is_empty() { ETH.to_owned() } else { token };
             Ok(TokenTotal {
-                token: Address::try_from(token).map_err(StoreError::Damaged)?,
+                token: Address::try_from(token).map_err(StoreError::RecordsDamaged)?,
                 count,
                 amount: amount.to_string(),
                 confirmed_amount: confirmed.to_string(),
