@@ -281,8 +281,9 @@ methods! {
 
     /// Says what became of a transaction.
     ///
-    /// pending becomes confirmed or failed; any other change is `conflict`, reason `transition`. The
-    /// status it has already changes nothing but what stands beside it.
+    /// pending becomes confirmed or failed; any other change is `conflict`, reason `transition`. Of one that
+    /// is confirmed or failed only what is not known yet is taken in: anything else than what is known is
+    /// the same conflict.
     UpdateStatus = "transactions.updateStatus" {
         params: UpdateStatusParams,
         result: Transaction,

@@ -184,16 +184,42 @@ pub fn update_status(
     change(tx, known, &outcome)
 }
 
+/// What a call says of a field, against what is known of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Differs {
+    /// Nothing, or the same.
+    Not,
+    /// Something of which nothing is known.
+    Adds,
+    /// Something else.
+    Replaces,
+}
+
+fn differs<T: PartialEq>(said: Option<&T>, known: Option<&T>) -> Differs {
+    match (said, known) {
+        (None, _) => Differs::Not,
+        (Some(_), None) => Differs::Adds,
+        (Some(said), Some(known)) if said == known => Differs::Not,
+        (Some(_), Some(_)) => Differs::Replaces,
+    }
+}
+
 fn change(tx: &Tx<'_>, known: Transaction, outcome: &Outcome<'_>) -> Result<Transaction> {
     let (from, to) = (known.status, outcome.status);
     if from != to && from != TransactionStatus::Pending {
         let message = format!("{} does not become {}", from.as_str(), to.as_str());
         return Err(ApiError::conflict(ConflictReason::Transition, message).into());
     }
-    let unchanged = from == to
-        && outcome.confirmed_at.is_none_or(|time| Some(time) == known.confirmed_at)
-        && outcome.gas_used.is_none_or(|gas| Some(gas) == known.gas_used.as_ref())
-        && outcome.gas_price_gwei.is_none_or(|price| Some(price) == known.gas_price_gwei.as_ref());
+    let changes = [
+        differs(outcome.confirmed_at.as_ref(), known.confirmed_at.as_ref()),
+        differs(outcome.gas_used, known.gas_used.as_ref()),
+        differs(outcome.gas_price_gwei, known.gas_price_gwei.as_ref()),
+    ];
+    if from != TransactionStatus::Pending && changes.contains(&Differs::Replaces) {
+        let message = format!("it is {} already, and something else was said of it", from.as_str());
+        return Err(ApiError::conflict(ConflictReason::Transition, message).into());
+    }
+    let unchanged = from == to && changes.iter().all(|change| *change == Differs::Not);
     if unchanged {
         return Ok(known);
     }
