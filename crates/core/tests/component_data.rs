@@ -105,6 +105,16 @@ fn a_version_is_prepared_once_and_completed() {
     assert!(Path::new(&prepared.data_path).join("kept").exists());
     prepare(&store, "1.10").unwrap();
     prepare(&store, "0.9").unwrap();
+    // Something in the place of a part is not taken for it.
+    let config = PathBuf::from(prepare(&store, "0.9").unwrap().config_path);
+    fs::remove_file(&config).unwrap();
+    fs::create_dir(&config).unwrap();
+    assert_eq!(reason(&prepare(&store, "0.9")), ConflictReason::Exists);
+    fs::remove_dir(&config).unwrap();
+    mknodat(CWD, &config, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    assert_eq!(reason(&prepare(&store, "0.9")), ConflictReason::Exists);
+    fs::remove_file(&config).unwrap();
+    prepare(&store, "0.9").unwrap();
     assert_eq!(versions(&store), ["0.9", "1.2", "1.10"]);
     assert_eq!(yard(&root), 0);
 }

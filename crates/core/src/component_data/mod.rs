@@ -249,6 +249,11 @@ impl ComponentData {
     /// Makes what is missing in the folder of a version; whether anything was.
     fn complete(&self, folder: &Folder) -> Result<bool> {
         let (config, data) = (folder.kind(CONFIG)?, folder.kind(DATA)?);
+        if !matches!(config, Kind::Absent | Kind::File)
+            || !matches!(data, Kind::Absent | Kind::Folder)
+        {
+            return Err(in_the_way());
+        }
         if data == Kind::Absent {
             folder.make_child(DATA)?;
         }
