@@ -227,7 +227,7 @@ no_request_id!(GetParams, ListParams, StatsParams);
 with_request_id!(PutParams, UpdateStatusParams);
 
 methods! {
-    "What wallets have sent and received. Amounts are decimal strings and never pass through a float.";
+    "What wallets have sent and received. Amounts are decimal strings and never pass through a float. Addresses and hashes of 0x and hexadecimal digits are the same in any case: an address is answered as it was given, a hash, and the token of a sum, in small letters.";
 
     /// Stores a transaction.
     ///

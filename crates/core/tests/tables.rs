@@ -442,6 +442,45 @@ fn a_transaction_changes_only_in_how_it_is() {
     assert_eq!(code(&hidden), ErrorCode::NotFound);
 }
 
+/// A wallet shows its address with a checksum, which is only in the case of its letters; a node gives it in
+/// small ones: what was put under the one was not found by the other.
+#[test]
+fn hexadecimal_addresses_and_hashes_are_the_same_in_any_case() {
+    let root = Root::new();
+    let store = root.open();
+    let asked = |hash: &str, from: &str, token: &str| {
+        let mut asked = transaction(hash, "1", Some(token));
+        asked["transaction"]["fromAddress"] = json!(from);
+        asked
+    };
+    let put = |asked: &Value| write(&store, &owner(), transactions::put, asked);
+    let stored = put(&asked("0xAB", "0xA11CE", "0xC0De")).unwrap();
+    assert_eq!(
+        (&stored["txHash"], &stored["fromAddress"], &stored["tokenAddress"]),
+        (&json!("0xab"), &json!("0xA11CE"), &json!("0xC0De"))
+    );
+    assert_eq!(put(&asked("0xaB", "0xa11ce", "0xc0de")).unwrap(), stored, "the same again");
+    assert_eq!(read(&store, &owner(), transactions::get, &json!(["0Xab"])).unwrap(), stored);
+    // Other texts are what they are: in base58 the case is a part of it.
+    put(&asked("0xAx", "a11CE", "0xc0DE")).unwrap();
+    assert!(read(&store, &owner(), transactions::get, &json!(["0xax"])).is_err());
+    let found = |asked: Value| -> usize {
+        let page = read(&store, &owner(), transactions::list, &asked).unwrap();
+        page["items"].as_array().unwrap().len()
+    };
+    assert_eq!(found(json!({ "address": "0xa11cE" })), 1);
+    assert_eq!(found(json!({ "address": "A11CE" })), 0);
+    assert_eq!(found(json!({ "token": "0xC0DE" })), 2);
+    for asked in [json!({}), json!({ "network": "n" }), json!({ "token": "0xC0DE" })] {
+        let stats = read(&store, &owner(), transactions::stats, &asked).unwrap();
+        assert_eq!(stats["byToken"][0]["token"], "0xc0de");
+        assert_eq!(
+            (&stats["byToken"][0]["count"], &stats["byToken"][1]),
+            (&json!(2), &Value::Null)
+        );
+    }
+}
+
 /// What a final transaction came to could be said over again, as often as anyone liked.
 #[test]
 fn what_is_final_is_only_completed() {

@@ -3,6 +3,7 @@
 //! Counts and sums are kept by component, token and status in the transactions that change them, so that
 //! they are there without a scan. Amounts are texts, added digit by digit ([`Decimal`]).
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use osnova_storage_api::components::Direction;
@@ -61,11 +62,28 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Transaction> {
     })
 }
 
+/// By which hexadecimal text is known: 0x and digits are the same in any case, anything else is as it is.
+/// The generated columns say the same.
+fn key(text: &str) -> Cow<'_, str> {
+    let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
+    match digits {
+        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+            Cow::Owned(text.to_ascii_lowercase())
+        }
+        _ => Cow::Borrowed(text),
+    }
+}
+
+/// Whether two addresses are the same.
+fn same_address(a: &Address, b: &Address) -> bool {
+    key(a.as_str()) == key(b.as_str())
+}
+
 fn find(reader: Reader<'_>, hash: &TransactionHash) -> Result<Option<Transaction>> {
     let found = reader
         .connection()
         .prepare_cached(select!("WHERE tx_hash = ?1"))?
-        .query_row([hash.as_str()], from_row)
+        .query_row([key(hash.as_str())], from_row)
         .optional()?;
     Ok(found)
 }
@@ -114,8 +132,8 @@ pub fn put(tx: &Tx<'_>, caller: &Caller, params: &PutParams) -> Result<Transacti
         return change(tx, known, &outcome);
     }
     let component = component.map(ComponentId::as_str);
-    let revision =
-        tx.record_change_of(component, NAMESPACE, &[input.tx_hash.as_str()], ChangeKind::Put)?;
+    let hash = key(input.tx_hash.as_str());
+    let revision = tx.record_change_of(component, NAMESPACE, &[&hash], ChangeKind::Put)?;
     tx.connection()
         .prepare_cached(
             "INSERT INTO wallet_transactions (tx_hash, from_address, to_address, amount, token_address,
@@ -124,7 +142,7 @@ pub fn put(tx: &Tx<'_>, caller: &Caller, params: &PutParams) -> Result<Transacti
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         )?
         .execute((
-            input.tx_hash.as_str(),
+            hash,
             input.from_address.as_str(),
             input.to_address.as_str(),
             input.amount.as_str(),
@@ -151,10 +169,14 @@ fn reread(tx: &Tx<'_>, hash: &TransactionHash) -> Result<Transaction> {
 
 /// Whether what never changes is the same. Who made it and when stay as they are where left out.
 fn is_same(known: &Transaction, input: &TransactionInput, component: Option<&ComponentId>) -> bool {
-    known.from_address == input.from_address
-        && known.to_address == input.to_address
+    let same_token = match (&known.token_address, &input.token_address) {
+        (Some(known), Some(input)) => same_address(known, input),
+        (known, input) => known == input,
+    };
+    same_address(&known.from_address, &input.from_address)
+        && same_address(&known.to_address, &input.to_address)
         && known.amount == input.amount
-        && known.token_address == input.token_address
+        && same_token
         && known.network == input.network
         && known.purpose == input.purpose
         && (component.is_none() || component == known.component_id.as_ref())
@@ -263,9 +285,10 @@ fn add_to_totals(
 ) -> Result<()> {
     let damaged =
         || StoreError::RecordsDamaged("the totals of transactions do not add up".to_owned());
-    let key = (
+    let token = key(transaction.token_address.as_ref().map_or("", Address::as_str));
+    let total = (
         transaction.component_id.as_ref().map_or("", ComponentId::as_str),
-        transaction.token_address.as_ref().map_or("", Address::as_str),
+        &token,
         status.as_str(),
     );
     let before: Option<(u64, String)> = tx
@@ -274,7 +297,7 @@ fn add_to_totals(
             "SELECT count, amount FROM transaction_totals
              WHERE component_id = ?1 AND token_address = ?2 AND status = ?3",
         )?
-        .query_row(key, |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_row(total, |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     let (count, sum) = before.unwrap_or_default();
     let sum = match sum.as_str() {
@@ -295,7 +318,7 @@ fn add_to_totals(
              ON CONFLICT (component_id, token_address, status) DO UPDATE SET
                count = excluded.count, amount = excluded.amount",
         )?
-        .execute((key.0, key.1, key.2, count, sum.to_string()))?;
+        .execute((total.0, total.1, total.2, count, sum.to_string()))?;
     Ok(())
 }
 
@@ -305,7 +328,7 @@ fn add_to_totals(
 pub(super) fn count_anew(connection: &Connection) -> rusqlite::Result<()> {
     let mut totals: BTreeMap<(String, String, String), (u64, Decimal)> = BTreeMap::new();
     let mut all = connection.prepare(
-        "SELECT coalesce(component_id, ''), coalesce(token_address, ''), status, amount
+        "SELECT coalesce(component_id, ''), coalesce(token_key, ''), status, amount
          FROM wallet_transactions",
     )?;
     let mut rows = all.query([])?;
@@ -339,9 +362,7 @@ fn conditions(caller: &Caller, asked: &StatsParams) -> Result<Conditions> {
     let component = caller.of_record(asked.component_id.as_ref(), WHAT)?;
     let (address, status) = (asked.address.as_ref(), asked.status);
     let arms: &[&str] = match (address, component, status) {
-        (Some(_), ..) => {
-            &["from_address = :address", "to_address = :address AND from_address <> :address"]
-        }
+        (Some(_), ..) => &["from_key = :address", "to_key = :address AND from_key <> :address"],
         (None, Some(_), _) => &["component_id = :component"],
         (None, None, Some(_)) => &["status = :status"],
         (None, None, None) => &["1"],
@@ -352,16 +373,16 @@ fn conditions(caller: &Caller, asked: &StatsParams) -> Result<Conditions> {
     filters.extend(asked.network.as_ref().map(|_| "network = :network"));
     filters.extend(asked.token.as_ref().map(|token| match token.as_str() {
         ETH => "token_address IS NULL",
-        _ => "token_address = :token",
+        _ => "token_key = :token",
     }));
     filters.extend(asked.from.map(|_| "timestamp >= :from"));
     filters.extend(asked.to.map(|_| "timestamp < :to"));
     let bound = vec![
-        (":address", keyset::text(address.map(Address::as_str))),
+        (":address", keyset::text(address.map(|address| key(address.as_str())).as_deref())),
         (":component", keyset::text(component.map(ComponentId::as_str))),
         (":status", keyset::text(status.map(TransactionStatus::as_str))),
         (":network", keyset::text(asked.network.as_ref().map(Name::as_str))),
-        (":token", keyset::text(asked.token.as_ref().map(Address::as_str))),
+        (":token", keyset::text(asked.token.as_ref().map(|token| key(token.as_str())).as_deref())),
         (":from", keyset::time(asked.from)),
         (":to", keyset::time(asked.to)),
     ];
@@ -483,7 +504,7 @@ pub fn stats(
         let filters: String = filters.iter().map(|filter| format!(" AND {filter}")).collect();
         let arm = |arm: &&str| {
             format!(
-                "SELECT token_address, status, 1, amount FROM wallet_transactions
+                "SELECT token_key, status, 1, amount FROM wallet_transactions
                  WHERE {arm}{filters}"
             )
         };

@@ -343,7 +343,7 @@ mod tests {
                 "||failed|1|0",
                 "||pending|2|0.3",
                 "c||confirmed|1|99999999999999999999",
-                "c|0xA|pending|1|7",
+                "c|0xa|pending|1|7",
             ]
         );
     }
