@@ -265,6 +265,19 @@ fn migrating_never_takes_the_place_of_anything() {
     assert_eq!(yard(&root), 0);
 }
 
+/// Copies are a component's to make, and must leave the disk what records need.
+#[test]
+fn a_copy_leaves_the_disk_its_reserve() {
+    let root = Root::new();
+    let mut options = root.options();
+    options.blobs.disk_reserve_bytes = u64::MAX;
+    let store = Store::open(options).unwrap();
+    prepare(&store, "1.0").unwrap();
+    assert_eq!(code(&migrate(&store, "1.0", "2.0")), ErrorCode::DiskFull);
+    assert_eq!(versions(&store), ["1.0"]);
+    assert_eq!(yard(&root), 0);
+}
+
 #[test]
 fn a_copy_that_can_not_be_finished_leaves_nothing() {
     let root = Root::new();
