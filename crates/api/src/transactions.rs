@@ -264,7 +264,8 @@ methods! {
 
     /// Lists transactions by time.
     ///
-    /// Pages are stable under inserts.
+    /// Pages are stable under inserts. A filter that takes few of many may end a page before it is full, or
+    /// before it holds anything: there is more for as long as there is a `nextCursor`.
     List = "transactions.list" {
         params: ListParams,
         result: TransactionPage,

@@ -10,7 +10,7 @@ use calls::{params, read, write};
 use common::*;
 use osnova_storage_api::{ConflictReason, ErrorCode};
 use osnova_storage_core::db::{
-    application_config, applications, cache, keys, messages, registry, transactions,
+    application_config, applications, cache, keys, messages, registry, storage, transactions,
 };
 use osnova_storage_core::{Caller, Store};
 use serde_json::{Value, json};
@@ -395,6 +395,17 @@ fn touches_of_keys_and_hits_of_the_cache_are_written_later() {
     assert_eq!((&found["lastUsed"], &found["revision"]), (&json!(START + 9), &put["revision"]));
 }
 
+/// Values may be stored for a component that was never installed; nothing would ever take them away.
+#[test]
+fn what_is_stored_for_one_that_is_not_installed_goes_with_its_delete() {
+    let root = Root::new();
+    let store = root.open_unlocked();
+    let asked = json!({ "key": "k", "value": 1, "componentId": A });
+    write(&store, &owner(), storage::write, &asked).unwrap();
+    assert!(!delete_component(&store, A, None).unwrap().deleted);
+    assert_eq!(query::<u32>(&store, "SELECT count(*) FROM component_storage"), 0);
+}
+
 fn transaction(hash: &str, amount: &str, token: Option<&str>) -> Value {
     json!({ "transaction": {
         "txHash": hash, "fromAddress": "alice", "toAddress": "bob", "amount": amount,
@@ -608,6 +619,35 @@ fn transactions_are_listed_by_any_filter_in_pages() {
     );
     let ascending: Vec<u32> = (0..60).filter(|index| index % 3 != 0).collect();
     assert_eq!(all(json!({ "address": "y", "direction": "asc", "limit": 7 })), ascending);
+}
+
+/// A filter that takes few or none had the whole table read for one page.
+#[test]
+fn a_page_of_a_rare_filter_ends_before_the_table_does() {
+    let root = Root::new();
+    let store = root.open();
+    execute(
+        &store,
+        "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 11999)
+         INSERT INTO wallet_transactions (tx_hash, from_address, to_address, amount, network, status, timestamp)
+         SELECT printf('h%05d', i), 'f', 't', '1', iif(i % 4000 = 10, 'rare', 'n'), 'pending', i FROM n",
+    );
+    let mut asked = json!({ "network": "rare" });
+    let mut pages = Vec::new();
+    loop {
+        let page = read(&store, &owner(), transactions::list, &asked).unwrap();
+        let items = page["items"].as_array().unwrap();
+        pages
+            .push(items.iter().map(|item| item["timestamp"].as_u64().unwrap()).collect::<Vec<_>>());
+        if page["nextCursor"].is_null() {
+            break;
+        }
+        asked["cursor"] = page["nextCursor"].clone();
+    }
+    assert_eq!(pages, [vec![8010], vec![4010], vec![10]]);
+    let none = read(&store, &owner(), transactions::list, &json!({ "token": "0x1" })).unwrap();
+    assert_eq!(none["items"], json!([]));
+    assert!(none["nextCursor"].is_string());
 }
 
 fn cached(address: &str, hash: osnova_storage_api::wire::BlobHash) -> Value {

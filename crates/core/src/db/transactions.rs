@@ -350,15 +350,20 @@ pub(super) fn count_anew(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Conditions of a filter: those that are scanned by an index, and the others, marked so that SQLite does
-/// not choose their indices instead.
-struct Conditions {
+/// Conditions of a filter.
+struct Conditions<'a> {
+    /// Those that choose an index.
     arms: &'static [&'static str],
-    filters: Vec<&'static str>,
+    /// Those on the time, which every index serves.
+    times: Vec<&'static str>,
+    /// The others, marked so that SQLite does not choose their indices instead.
+    others: Vec<&'static str>,
     bound: Vec<(&'static str, Value)>,
+    /// Whose they must be.
+    component: Option<&'a ComponentId>,
 }
 
-fn conditions(caller: &Caller, asked: &StatsParams) -> Result<Conditions> {
+fn conditions<'a>(caller: &'a Caller, asked: &'a StatsParams) -> Result<Conditions<'a>> {
     let component = caller.of_record(asked.component_id.as_ref(), WHAT)?;
     let (address, status) = (asked.address.as_ref(), asked.status);
     let arms: &[&str] = match (address, component, status) {
@@ -367,16 +372,17 @@ fn conditions(caller: &Caller, asked: &StatsParams) -> Result<Conditions> {
         (None, None, Some(_)) => &["status = :status"],
         (None, None, None) => &["1"],
     };
-    let mut filters = Vec::new();
-    filters.extend(component.map(|_| "+component_id = :component"));
-    filters.extend(status.map(|_| "+status = :status"));
-    filters.extend(asked.network.as_ref().map(|_| "network = :network"));
-    filters.extend(asked.token.as_ref().map(|token| match token.as_str() {
+    let mut others = Vec::new();
+    others.extend(component.map(|_| "+component_id = :component"));
+    others.extend(status.map(|_| "+status = :status"));
+    others.extend(asked.network.as_ref().map(|_| "network = :network"));
+    others.extend(asked.token.as_ref().map(|token| match token.as_str() {
         ETH => "token_address IS NULL",
         _ => "token_key = :token",
     }));
-    filters.extend(asked.from.map(|_| "timestamp >= :from"));
-    filters.extend(asked.to.map(|_| "timestamp < :to"));
+    let mut times = Vec::new();
+    times.extend(asked.from.map(|_| "timestamp >= :from"));
+    times.extend(asked.to.map(|_| "timestamp < :to"));
     let bound = vec![
         (":address", keyset::text(address.map(|address| key(address.as_str())).as_deref())),
         (":component", keyset::text(component.map(ComponentId::as_str))),
@@ -386,7 +392,20 @@ fn conditions(caller: &Caller, asked: &StatsParams) -> Result<Conditions> {
         (":from", keyset::time(asked.from)),
         (":to", keyset::time(asked.to)),
     ];
-    Ok(Conditions { arms, filters, bound })
+    Ok(Conditions { arms, times, others, bound, component })
+}
+
+/// Whether a transaction is what a filter asks for beside its address and its time.
+fn is_wanted(found: &Transaction, component: Option<&ComponentId>, asked: &StatsParams) -> bool {
+    let of_token = |token: &Address| match (token.as_str(), &found.token_address) {
+        (ETH, found) => found.is_none(),
+        (_, Some(found)) => same_address(found, token),
+        (_, None) => false,
+    };
+    component.is_none_or(|id| found.component_id.as_ref() == Some(id))
+        && asked.status.is_none_or(|status| found.status == status)
+        && asked.network.as_ref().is_none_or(|network| found.network == *network)
+        && asked.token.as_ref().is_none_or(of_token)
 }
 
 /// A page of transactions, by time.
@@ -403,7 +422,12 @@ pub fn list(reader: Reader<'_>, caller: &Caller, params: &ListParams) -> Result<
         from: params.from,
         to: params.to,
     };
-    let Conditions { arms, filters, bound } = conditions(caller, &asked)?;
+    let Conditions { arms, times, others, bound, component } = conditions(caller, &asked)?;
+    let wanted = |found: &Transaction| is_wanted(found, component, &asked);
+    let wanted: Option<&dyn Fn(&Transaction) -> bool> = match others.is_empty() {
+        true => None,
+        false => Some(&wanted),
+    };
     let direction = params.direction.unwrap_or(Direction::Descending);
     let scan = Scan {
         select: select!(""),
@@ -411,20 +435,21 @@ pub fn list(reader: Reader<'_>, caller: &Caller, params: &ListParams) -> Result<
         id: "tx_hash",
         direction,
         arms,
-        filters: &filters,
+        filters: &times,
         bound: &bound,
     };
     let query = scan.query("transactions.list", params.limit);
+    let read = |row: &Row<'_>| {
+        let item = from_row(row)?;
+        Ok(Listed {
+            order: item.timestamp.0.into(),
+            id: item.tx_hash.as_str().to_owned(),
+            bytes: ESCAPED * item.purpose.as_ref().map_or(0, |text| text.as_str().len()) + 4000,
+            item,
+        })
+    };
     let (items, next_cursor) =
-        keyset::list(reader, &query, params.cursor.as_ref(), &scan, |row| {
-            let item = from_row(row)?;
-            Ok(Listed {
-                order: item.timestamp.0.into(),
-                id: item.tx_hash.as_str().to_owned(),
-                bytes: ESCAPED * item.purpose.as_ref().map_or(0, |text| text.as_str().len()) + 4000,
-                item,
-            })
-        })?;
+        keyset::list_wanted(reader, &query, params.cursor.as_ref(), &scan, read, wanted)?;
     Ok(TransactionPage { items, next_cursor })
 }
 
@@ -488,7 +513,7 @@ pub fn stats(
     caller: &Caller,
     params: &StatsParams,
 ) -> Result<TransactionStats> {
-    let Conditions { arms, filters, bound } = conditions(caller, params)?;
+    let Conditions { arms, times, others, bound, .. } = conditions(caller, params)?;
     let kept = params.address.is_none()
         && params.network.is_none()
         && params.from.is_none()
@@ -501,7 +526,8 @@ pub fn stats(
            AND (:token IS NULL OR token_address = iif(:token = 'ETH', '', :token))"
             .to_owned()
     } else {
-        let filters: String = filters.iter().map(|filter| format!(" AND {filter}")).collect();
+        let filters = times.iter().chain(&others);
+        let filters: String = filters.map(|filter| format!(" AND {filter}")).collect();
         let arm = |arm: &&str| {
             format!(
                 "SELECT token_key, status, 1, amount FROM wallet_transactions
