@@ -90,8 +90,9 @@ pub(super) type Handler = Box<dyn Fn(&Arc<App>, Call<'_>, &mut Vec<Job>) -> Begu
 struct Operation {
     /// How many records it may change.
     records: usize,
-    apply: Box<dyn Fn(&Tx<'_>, &Caller) -> StoreResult<JsonText> + Send>,
+    apply: ApplyOperation,
 }
+type ApplyOperation = Box<dyn Fn(&Tx<'_>, &Caller) -> StoreResult<JsonText> + Send>;
 type Prepare = Box<dyn Fn(Option<&str>) -> Result<Operation, ApiError> + Send + Sync>;
 
 /// A method that is served.
