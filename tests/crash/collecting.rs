@@ -7,7 +7,7 @@
 //! is over, nothing is left, in the database or on the disk.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -192,12 +192,11 @@ fn what_was_put_or_named_is_there_whatever_others_do_and_nothing_is_left_in_the_
         GRACE.as_millis()
     );
     let daemon = Daemon::start_with(&Options { config, ..Options::default() });
-    let sockets: Vec<(String, PathBuf)> =
-        (0..CLIENTS).map(|number| socket(&daemon, number)).collect();
+    let sockets: Vec<Socket> = (0..CLIENTS).map(|number| socket(&daemon, number)).collect();
     let end = Instant::now() + Duration::from_secs(seconds);
     let clients: Vec<Client> = thread::scope(|scope| {
-        let run = |(number, (name, socket)): (u64, &(String, PathBuf))| {
-            let mut client = client(name, socket, seed * 1000 + number);
+        let run = |(number, socket): (u64, &Socket)| {
+            let mut client = client(socket, seed * 1000 + number);
             scope.spawn(move || {
                 while Instant::now() < end {
                     client.step();
@@ -247,26 +246,33 @@ fn what_was_put_or_named_is_there_whatever_others_do_and_nothing_is_left_in_the_
     }
 }
 
-/// The socket of a client and its name: every other is a component of its own.
-fn socket(daemon: &Daemon, number: u64) -> (String, PathBuf) {
+/// Where a client connects, and who it is there.
+struct Socket {
+    path: PathBuf,
+    name: String,
+    is_owner: bool,
+}
+
+/// The socket of a client: every other is a component of its own.
+fn socket(daemon: &Daemon, number: u64) -> Socket {
     let name = format!("org.example.client{number}");
     if number.is_multiple_of(2) {
-        return (name, daemon.socket());
+        return Socket { path: daemon.socket(), name, is_owner: true };
     }
     let scopes = ["blobs:read", "blobs:write", "messages:read", "messages:write"];
     let opened = daemon.ok("auth.openSocket", json!({ "componentId": name, "scopes": scopes }));
-    (name, PathBuf::from(opened["path"].as_str().unwrap()))
+    Socket { path: PathBuf::from(opened["path"].as_str().unwrap()), name, is_owner: false }
 }
 
-fn client(name: &str, socket: &Path, seed: u64) -> Client {
+fn client(socket: &Socket, seed: u64) -> Client {
     let contents = (0..CONTENTS).map(|number| {
         let bytes = Random::new(number + 1).bytes(number * number * 250 + number);
         (hex(Sha256::new_with_prefix(&bytes)), bytes)
     });
     Client {
-        connection: Connection::open(socket).unwrap(),
-        name: name.to_owned(),
-        is_owner: socket.ends_with("storage.sock"),
+        connection: Connection::open(&socket.path).unwrap(),
+        name: socket.name.clone(),
+        is_owner: socket.is_owner,
         random: Random::new(seed),
         contents: contents.collect(),
         put_at: BTreeMap::new(),

@@ -126,6 +126,10 @@ fn check(daemon: &Daemon, callers: &mut [Caller]) {
     );
 }
 
+/// All changes but those of jobs: what a kill left is taken in by the daemon itself.
+const FEED: &str =
+    "SELECT key_json, count(*) FROM change_feed WHERE namespace <> 'jobs' GROUP BY key_json";
+
 /// Every acknowledged change is in the feed once, and nothing else is.
 fn check_done_once(root: &std::path::Path, callers: &[Caller]) {
     let mut expected: BTreeMap<String, u64> = BTreeMap::new();
@@ -133,8 +137,7 @@ fn check_done_once(root: &std::path::Path, callers: &[Caller]) {
         *expected.entry(json!([key]).to_string()).or_default() += changes;
     }
     let database = on_disk::open(root);
-    let mut statement =
-        database.prepare("SELECT key_json, count(*) FROM change_feed GROUP BY key_json").unwrap();
+    let mut statement = database.prepare(FEED).unwrap();
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
     let found: BTreeMap<String, u64> = rows.collect::<rusqlite::Result<_>>().unwrap();
     assert_eq!(found, expected, "the changes done, and those acknowledged");

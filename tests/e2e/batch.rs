@@ -201,6 +201,46 @@ fn a_component_applies_only_what_it_may_call() {
     assert_eq!(apply(json!([pin(&own)]))["result"]["results"][0]["pinned"], true);
 }
 
+/// An operation may answer far more than it was asked: a batch of them was applied and then answered
+/// `too_large`, after a gigabyte of answers had been collected.
+#[test]
+fn a_batch_whose_answers_would_not_fit_is_not_applied() {
+    let daemon = house();
+    let transaction = json!({
+        "txHash": "0xlong", "fromAddress": "0xa", "toAddress": "0xb", "amount": "1", "network": "n",
+        "status": "pending", "purpose": "y".repeat(60_000),
+    });
+    daemon.ok("transactions.put", json!({ "transaction": transaction }));
+    let pending = json!({ "txHash": "0xlong", "status": "pending" });
+    let mut operations = vec![set("a", json!(1)), operation("transactions.updateStatus", pending)];
+    let confirm = operation(
+        "transactions.updateStatus",
+        json!({ "txHash": "0xlong", "status": "confirmed" }),
+    );
+    operations.resize(1000, confirm);
+    // 16 MiB of answers of 60 KB each.
+    let index = refused(&daemon, "too_large", &operations)["index"].as_u64().unwrap();
+    assert!((270..285).contains(&index), "{index}");
+    operations.truncate(200);
+    let answer = daemon.ok("batch.apply", json!({ "operations": operations }));
+    assert_eq!(answer["results"][199]["status"], "confirmed");
+}
+
+/// Nobody else writes while a batch is applied.
+#[test]
+fn a_batch_has_a_bound_on_its_records_whatever_operations_they_come_in() {
+    let daemon = house();
+    let item = |index: usize| json!({ "key": format!("k{index}"), "value": 1 });
+    let items: Vec<Value> = (0..1000).map(item).collect();
+    let many = operation("preferences.setMany", json!({ "items": items }));
+    let mut operations = vec![many; 10];
+    operations.push(set("a", json!(1)));
+    let data = refused(&daemon, "too_large", &operations);
+    assert_eq!(data, json!({ "code": "too_large", "index": 10 }));
+    operations.truncate(10);
+    daemon.ok("batch.apply", json!({ "operations": operations }));
+}
+
 #[test]
 fn a_repeated_batch_is_applied_once() {
     let daemon = house();

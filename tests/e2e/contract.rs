@@ -70,6 +70,9 @@ fn call_example(
     };
     check("the example", &example.result);
     let daemon = example_root::daemon(document);
+    if name_of(method) == "registry.reap" {
+        example_root::end_sky(&daemon);
+    }
     let params = example_root::of_this_daemon(&daemon, params);
     let answer = if OVER_WEB_SOCKET_ONLY.contains(&name_of(method)) {
         outcome_of(WebSocket::open(&daemon).ask(&request(name, &params))).unwrap()

@@ -185,6 +185,20 @@ pub(crate) fn put_records_of(daemon: &Daemon, component: &str, name: &str, chann
     }
 }
 
+/// Has the process of the sky be one that was there, and has ended without a word.
+pub(crate) fn end_sky(daemon: &Daemon) {
+    let mut process = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+    let sky = json!({ "componentId": "org.example.sky" });
+    daemon.ok("registry.remove", sky);
+    let registered = json!({
+        "version": "0.9.0", "pid": process.id(), "endpoint": "unix:sky.sock",
+        "componentId": "org.example.sky",
+    });
+    daemon.ok("registry.register", registered);
+    process.kill().unwrap();
+    process.wait().unwrap();
+}
+
 /// Stores the users' cocoons and the component's files, or puts them back as they were.
 pub(crate) fn put_files(daemon: &Daemon) {
     for user in ["alice", "bob"] {

@@ -131,7 +131,8 @@ fn the_program_looks_after_the_database() {
     assert_eq!(prints(&daemon, &["maintenance", "check"]), "the database is whole\n");
     assert_eq!(prints(&daemon, &["maintenance", "check", "--full"]), "the database is whole\n");
     let vacuum = prints(&daemon, &["maintenance", "vacuum"]);
-    assert!(vacuum.starts_with("0 pages freed, database "), "{vacuum}");
+    // A migration that drops an index leaves pages to be freed, in a new root too.
+    assert!(vacuum.contains(" pages freed, database "), "{vacuum}");
     let analyzed = prints(&daemon, &["maintenance", "analyze"]);
     assert!(analyzed.ends_with(" tables analyzed\n"), "{analyzed}");
     let log = prints(&daemon, &["maintenance", "checkpoint"]);

@@ -256,6 +256,22 @@ fn an_answer_or_a_batch_over_the_limit_is_too_large() {
 fn a_write_whose_answer_would_not_fit_is_not_done() {
     let config = "[limits]\nresponse_bytes = 8192\n".to_owned();
     let daemon = Daemon::start_with(&Options { config, ..Options::default() });
+    // One that answers more than it is asked, and one that just fits.
+    let application = |size: usize| {
+        let manifest = json!({ "m": "y".repeat(size) });
+        let record =
+            json!({ "applicationId": "a", "name": "a", "version": "1", "manifest": manifest });
+        json!({ "application": record })
+    };
+    daemon.ok("applications.put", application(7700));
+    daemon.ok("applications.recordLaunch", json!(["a"]));
+    let long = "\u{1}".repeat(60);
+    let request = json!({
+        "jsonrpc": "2.0", "id": long, "method": "applications.recordLaunch", "params": ["a"],
+    });
+    let answer = post_json(&daemon, &request);
+    assert_eq!(code(&answer), "too_large", "{answer}");
+    assert_eq!(daemon.ok("applications.get", json!(["a"]))["launchCount"], 1);
     let value = "y".repeat(9000);
     daemon.fails("too_large", "preferences.set", json!(["new", value]));
     let items = json!([{ "key": "new", "value": value }]);

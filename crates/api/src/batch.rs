@@ -9,6 +9,9 @@ use serde_json::value::RawValue;
 use crate::method::{Access, Example, RequestIdentity, Visibility, methods};
 use crate::wire::{FieldErrors, JsonText, Name, Path, RequestId, Wire, wire_object};
 
+/// The most records that a batch may change: nobody else writes meanwhile.
+pub const MAX_RECORDS: usize = 10_000;
+
 /// The params of an operation, read by its own method.
 #[derive(Debug, Clone, Serialize)]
 #[serde(transparent)]
@@ -99,7 +102,8 @@ methods! {
     /// Any mix of methods that write records, and of `blobs.pin`, `blobs.unpin` and `blobs.grant`, is
     /// applied in order in one transaction; each sees what those before it did. What the caller may not
     /// call is found before the first is applied. Where one fails none is applied, and the error is its
-    /// own with its `index`.
+    /// own with its `index`. So it is where they have more than 10,000 records together, those of each
+    /// `...Many` counted, or where their answers do not fit into one: that is `too_large`.
     Apply = "batch.apply" {
         params: ApplyParams,
         result: Applied,

@@ -244,7 +244,8 @@ methods! {
     /// The old version is left as it is. The new one appears complete or not at all, whatever happens
     /// meanwhile. It must not be there, or be as `prepare` has made it; where it holds anything already
     /// the answer is `conflict`, reason `exists`. Links, FIFOs and the like are not copied. Answers
-    /// `too_large` past a million entries, 64 folders deep, or 16 GiB.
+    /// `too_large` past a million entries, 64 folders deep, or 16 GiB, and `disk_full` where it would leave
+    /// less of the disk free than puts of contents do.
     Migrate = "componentData.migrate" {
         params: MigrateParams,
         result: MigratedData,

@@ -395,7 +395,7 @@ methods! {
     ///
     /// It is a `conflict`, reason `transition`, while the registry says that it is starting, running or
     /// stopping. Its registry row, storage, config and blob references go with it; its keys,
-    /// transactions and index counters stay.
+    /// transactions and index counters stay. What is stored under an id that is not installed goes too.
     Delete = "components.delete" {
         params: DeleteParams,
         result: crate::wire::Deleted,

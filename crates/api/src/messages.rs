@@ -167,7 +167,7 @@ wire_object! {
     }
 }
 no_request_id!(GetParams, ListParams);
-with_request_id!(PutParams, PutManyParams, DeleteParams);
+with_request_id!(PutParams, PutManyParams[items], DeleteParams);
 
 methods! {
     "What was said on channels, with contents that hang on it.";

@@ -178,6 +178,11 @@ pub trait RequestIdentity {
         false
     }
 
+    /// How many records they may change: more than one where they hold a list of them.
+    fn records(&self) -> usize {
+        1
+    }
+
     /// Gives the request an id, where the method takes one and the caller gave none.
     fn set_request_id(&mut self, _id: RequestId) {}
 }
@@ -189,12 +194,12 @@ macro_rules! no_request_id {
 pub(crate) use no_request_id;
 
 /// Marks params types with a field `request_id: Option<RequestId>`; after `sealed:` such as hold values
-/// that are stored sealed.
+/// that are stored sealed. A type is followed by its list of records, where it has one: `PutMany [items]`.
 macro_rules! with_request_id {
-    (sealed: $( $Name:ty ),+ $(,)?) => {
-        $crate::method::with_request_id!(@ true, $( $Name ),+);
+    (sealed: $( $Name:ident $( [$items:ident] )? ),+ $(,)?) => {
+        $crate::method::with_request_id!(@ true, $( $Name $( [$items] )? ),+);
     };
-    (@ $sealed:literal, $( $Name:ty ),+) => { $(
+    (@ $sealed:literal, $( $Name:ident $( [$items:ident] )? ),+) => { $(
         impl $crate::method::RequestIdentity for $Name {
             fn request_id(&self) -> Option<&$crate::wire::RequestId> {
                 self.request_id.as_ref()
@@ -204,13 +209,19 @@ macro_rules! with_request_id {
                 $sealed
             }
 
+            $(
+                fn records(&self) -> usize {
+                    self.$items.len()
+                }
+            )?
+
             fn set_request_id(&mut self, id: $crate::wire::RequestId) {
                 self.request_id.get_or_insert(id);
             }
         }
     )+ };
-    ($( $Name:ty ),+ $(,)?) => {
-        $crate::method::with_request_id!(@ false, $( $Name ),+);
+    ($( $Name:ident $( [$items:ident] )? ),+ $(,)?) => {
+        $crate::method::with_request_id!(@ false, $( $Name $( [$items] )? ),+);
     };
 }
 pub(crate) use with_request_id;

@@ -103,7 +103,7 @@ wire_object! {
     }
 }
 no_request_id!(GetParams, ListParams);
-with_request_id!(SetParams, SetManyParams, DeleteParams);
+with_request_id!(SetParams, SetManyParams[items], DeleteParams);
 
 methods! {
     "Settings of the shell and the user, each a JSON value under a key.";

@@ -163,9 +163,13 @@ methods! {
 
     /// Registers the process of a component that is installed.
     ///
-    /// Registering the same live process again answers its row as it is. While another process is
-    /// registered that has not stopped, crashed or died, it is `conflict`, reason `transition`; else
-    /// the new one takes its place and `restartCount` rises.
+    /// Registering the same live process again takes over its version and endpoint, and `running` where it
+    /// was starting; all else of its row stays. While another process is registered that has not stopped,
+    /// crashed or died, it is `conflict`, reason `transition`; else the new one takes its place and
+    /// `restartCount` rises. A pid that the daemon does not find, as of a sandbox with pids of its own, is
+    /// taken all the same: such a process is judged by its heartbeats alone, and the next one takes its
+    /// place. A sandbox's pid that is another process's outside of it can't be told apart: register such
+    /// a component by the pid that the host knows.
     Register = "registry.register" {
         params: RegisterParams,
         result: RegistryEntry,
@@ -201,8 +205,8 @@ methods! {
     /// Changes how a component is.
     ///
     /// starting becomes running, stopped or crashed; running becomes stopping or crashed; stopping
-    /// becomes stopped or crashed; stopped and crashed become starting. Any other change is `conflict`,
-    /// reason `transition`; the status it has already is answered unchanged.
+    /// becomes stopped or crashed; stopped and crashed become starting, which counts as a sign of life. Any
+    /// other change is `conflict`, reason `transition`; the status it has already is answered unchanged.
     SetStatus = "registry.setStatus" {
         params: SetStatusParams,
         result: RegistryEntry,
@@ -251,7 +255,7 @@ methods! {
     ///
     /// A component whose process is gone, or whose pid was given to another process meanwhile, becomes
     /// crashed; one that was stopping becomes stopped. With `staleAfterSeconds` so does one that gave
-    /// no sign of life for so long.
+    /// no sign of life for so long; one whose pid was not found when it was registered ends only so.
     Reap = "registry.reap" {
         params: ReapParams,
         result: Reaped,

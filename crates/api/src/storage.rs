@@ -154,7 +154,7 @@ wire_object! {
 }
 no_request_id!(ReadParams, ListParams);
 with_request_id!(DeleteParams);
-with_request_id!(sealed: WriteParams, WriteManyParams);
+with_request_id!(sealed: WriteParams, WriteManyParams [items]);
 
 methods! {
     "Each component's own key-value records: JSON values, sealed in the database.";

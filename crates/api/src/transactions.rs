@@ -227,7 +227,7 @@ no_request_id!(GetParams, ListParams, StatsParams);
 with_request_id!(PutParams, UpdateStatusParams);
 
 methods! {
-    "What wallets have sent and received. Amounts are decimal strings and never pass through a float.";
+    "What wallets have sent and received. Amounts are decimal strings and never pass through a float. Addresses and hashes of 0x and hexadecimal digits are the same in any case: an address is answered as it was given, a hash, and the token of a sum, in small letters.";
 
     /// Stores a transaction.
     ///
@@ -264,7 +264,8 @@ methods! {
 
     /// Lists transactions by time.
     ///
-    /// Pages are stable under inserts.
+    /// Pages are stable under inserts. A filter that takes few of many may end a page before it is full, or
+    /// before it holds anything: there is more for as long as there is a `nextCursor`.
     List = "transactions.list" {
         params: ListParams,
         result: TransactionPage,
@@ -281,8 +282,9 @@ methods! {
 
     /// Says what became of a transaction.
     ///
-    /// pending becomes confirmed or failed; any other change is `conflict`, reason `transition`. The
-    /// status it has already changes nothing but what stands beside it.
+    /// pending becomes confirmed or failed; any other change is `conflict`, reason `transition`. Of one that
+    /// is confirmed or failed only what is not known yet is taken in: anything else than what is known is
+    /// the same conflict.
     UpdateStatus = "transactions.updateStatus" {
         params: UpdateStatusParams,
         result: Transaction,

@@ -29,9 +29,12 @@ pub enum StoreError {
     /// The disk is full, or the share of it that may be used.
     #[error("disk full: {0}")]
     DiskFull(String),
-    /// Stored data is damaged.
+    /// The file of a content is damaged, or is not there.
     #[error("damaged: {0}")]
     Damaged(String),
+    /// Records of the database are damaged, or do not fit together.
+    #[error("damaged records: {0}")]
+    RecordsDamaged(String),
     /// A sealed value of a component can't be opened.
     #[error("a value of storage, revision {revision}: {why}")]
     Sealed {
@@ -125,7 +128,9 @@ impl StoreError {
                 ApiError::new(ErrorCode::WrongKey, "the key is not the key of this data root")
             }
             StoreError::DiskFull(_) => disk_full(),
-            StoreError::Damaged(_) | StoreError::Sealed { .. } => damaged(),
+            StoreError::Damaged(_) | StoreError::RecordsDamaged(_) | StoreError::Sealed { .. } => {
+                damaged()
+            }
             StoreError::Io { .. } => io_error(),
             StoreError::OutcomeUnknown => {
                 let mut error = ApiError::new(

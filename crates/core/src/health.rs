@@ -17,6 +17,8 @@ pub enum Cause {
     DatabaseIo,
     /// The database is damaged.
     DatabaseDamaged,
+    /// Records of the database are damaged, or do not fit together.
+    RecordsDamaged,
     /// The search index is damaged and being built anew: searches miss records.
     SearchStale,
     /// The WAL grows past its bounds: a reader holds it, or it can't be copied into the database.
@@ -50,6 +52,7 @@ impl Cause {
             Cause::DatabaseFull
             | Cause::DatabaseIo
             | Cause::DatabaseDamaged
+            | Cause::RecordsDamaged
             | Cause::ValueDamaged
             | Cause::ClockJumped
             | Cause::SearchStale

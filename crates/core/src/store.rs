@@ -136,7 +136,7 @@ impl Store {
         blobs.recover(&db)?;
         let blobs = Arc::new(blobs);
         let identity = Identity::open(&layout)?;
-        let component_data = ComponentData::open(&layout)?;
+        let component_data = ComponentData::open(&layout, options.blobs.disk_reserve_bytes)?;
         let interval = options.database.queue.flush_interval;
         let clock = Arc::clone(&options.clock);
         let logs = Logs::open(&layout, options.logs, interval, clock, health.clone())?;

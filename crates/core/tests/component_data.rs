@@ -105,6 +105,16 @@ fn a_version_is_prepared_once_and_completed() {
     assert!(Path::new(&prepared.data_path).join("kept").exists());
     prepare(&store, "1.10").unwrap();
     prepare(&store, "0.9").unwrap();
+    // Something in the place of a part is not taken for it.
+    let config = PathBuf::from(prepare(&store, "0.9").unwrap().config_path);
+    fs::remove_file(&config).unwrap();
+    fs::create_dir(&config).unwrap();
+    assert_eq!(reason(&prepare(&store, "0.9")), ConflictReason::Exists);
+    fs::remove_dir(&config).unwrap();
+    mknodat(CWD, &config, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    assert_eq!(reason(&prepare(&store, "0.9")), ConflictReason::Exists);
+    fs::remove_file(&config).unwrap();
+    prepare(&store, "0.9").unwrap();
     assert_eq!(versions(&store), ["0.9", "1.2", "1.10"]);
     assert_eq!(yard(&root), 0);
 }
@@ -252,6 +262,19 @@ fn migrating_never_takes_the_place_of_anything() {
     assert_eq!(fs::read_to_string(tree(&root, "3.0").join("data/file")).unwrap(), "new");
     assert_eq!(code(&migrate(&store, "1.0", "1.0.5")), ErrorCode::ValidationError);
     assert_eq!(code(&migrate(&store, "9.0", "4.0")), ErrorCode::NotFound);
+    assert_eq!(yard(&root), 0);
+}
+
+/// Copies are a component's to make, and must leave the disk what records need.
+#[test]
+fn a_copy_leaves_the_disk_its_reserve() {
+    let root = Root::new();
+    let mut options = root.options();
+    options.blobs.disk_reserve_bytes = u64::MAX;
+    let store = Store::open(options).unwrap();
+    prepare(&store, "1.0").unwrap();
+    assert_eq!(code(&migrate(&store, "1.0", "2.0")), ErrorCode::DiskFull);
+    assert_eq!(versions(&store), ["1.0"]);
     assert_eq!(yard(&root), 0);
 }
 

@@ -211,7 +211,11 @@ fn a_query_takes_what_its_filter_says() {
         level: *level,
         message: format!("Message ÄB {number}").parse().unwrap(),
         timestamp_ms: Some(TimestampMs(1000 + number as i64)),
-        fields: (number == 4).then(|| json("{\"Station\":\"Tegel\"}")),
+        fields: match number {
+            3 => Some(json(r#"{"Ort":["Nieder\u00dcngling"],"\u00C9tat":"a\\nb"}"#)),
+            4 => Some(json(r#"{"Station":"Tegel"}"#)),
+            _ => None,
+        },
     });
     append(&store, entries.collect()).unwrap();
     let found = |params: QueryParams| {
@@ -230,6 +234,11 @@ fn a_query_takes_what_its_filter_says() {
     assert_eq!(found(text("äb 2")), [2]);
     assert_eq!(found(text("tegel")), [4]);
     assert_eq!(found(text("nowhere")), Vec::<usize>::new());
+    // Python's json writes what is beyond ASCII as escapes.
+    assert_eq!(found(text("niederüng")), [3]);
+    assert_eq!(found(text("état")), [3]);
+    assert_eq!(found(text("A\\NB")), [3]);
+    assert_eq!(found(text("u00dc")), Vec::<usize>::new());
     let both = QueryParams { level: Some(LogLevel::Error), ..text("MESSAGE") };
     assert_eq!(found(both), [4]);
     // The newest first where nothing else is said.

@@ -2,19 +2,23 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+#[path = "common/calls.rs"]
+mod calls;
 mod common;
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use calls::{read, write};
 use common::*;
 use osnova_storage_api::ErrorCode;
 use osnova_storage_api::status::Health;
-use osnova_storage_core::db::migrations;
+use osnova_storage_core::db::{migrations, transactions};
 use osnova_storage_core::vault::keys::MasterKey;
 use osnova_storage_core::{OpenError, Store};
 use rusqlite::Connection;
+use serde_json::json;
 
 /// Makes the folder of a root, so that a test can put files into it.
 fn make(root: &Root) {
@@ -225,6 +229,46 @@ fn copy_of_fixture(version: &str) -> Root {
         }
     }
     root
+}
+
+/// A root of the seed's own schema with all its rows: what it holds is counted, changed and told of as if it
+/// had been put by this program.
+#[test]
+fn a_root_of_version_1_with_rows_in_all_tables_is_served() {
+    let root = Root::new();
+    make(&root);
+    let mut connection = Connection::open(root.database()).unwrap();
+    migrations::migrate(&mut connection, 1, 1).unwrap();
+    connection
+        .execute_batch(
+            "INSERT INTO wallet_transactions VALUES
+               ('0x1','f','t','0.1',NULL,'n','pending',NULL,NULL,NULL,NULL,1,NULL),
+               ('0x2','f','t','0.2',NULL,'n','confirmed',NULL,NULL,NULL,NULL,2,NULL);",
+        )
+        .unwrap();
+    drop(connection);
+    let store = root.open();
+    let confirm = json!({ "txHash": "0x1", "status": "confirmed" });
+    write(&store, &owner(), transactions::update_status, &confirm).unwrap();
+    let stats = read(&store, &owner(), transactions::stats, &json!({})).unwrap();
+    assert_eq!((&stats["count"], &stats["byStatus"]["confirmed"]), (&json!(2), &json!(2)));
+    assert_eq!(stats["byToken"][0]["confirmedAmount"], "0.3");
+
+    // Where sums do not add up it is the database that is damaged, and no file of a content.
+    execute(&store, "UPDATE transaction_totals SET count = 0, amount = '0'");
+    execute(&store, "UPDATE wallet_transactions SET status = 'pending' WHERE tx_hash = '0x2'");
+    let confirm = json!({ "txHash": "0x2", "status": "confirmed" });
+    let error = write(&store, &owner(), transactions::update_status, &confirm).unwrap_err();
+    assert_eq!(error.to_api().code(), ErrorCode::IntegrityError);
+    store.note_error(&error);
+    let degraded: Vec<String> = store
+        .status("test")
+        .services
+        .into_iter()
+        .filter(|service| service.status != Health::Ok)
+        .map(|service| service.name)
+        .collect();
+    assert_eq!(degraded, ["database"]);
 }
 
 /// Roots written when the database had version 3, 5 and 6 open with every later program. A fixture is

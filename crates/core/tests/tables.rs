@@ -10,7 +10,7 @@ use calls::{params, read, write};
 use common::*;
 use osnova_storage_api::{ConflictReason, ErrorCode};
 use osnova_storage_core::db::{
-    application_config, applications, cache, keys, messages, registry, transactions,
+    application_config, applications, cache, keys, messages, registry, storage, transactions,
 };
 use osnova_storage_core::{Caller, Store};
 use serde_json::{Value, json};
@@ -260,6 +260,76 @@ fn a_process_is_registered_once_and_replaced_when_it_has_ended() {
     assert_eq!(write(&store, &owner(), registry::register, &own).unwrap()["restartCount"], 2);
 }
 
+/// A component that is registered again from the same process, as after an update of itself, was answered
+/// its old row: what it said of its new version and endpoint was lost without a word.
+#[test]
+fn the_same_process_may_say_a_new_version_and_endpoint() {
+    let root = Root::new();
+    let store = root.open();
+    put_component(&store, component(A)).unwrap();
+    let mut asked = register(std::process::id());
+    let first = write(&store, &owner(), registry::register, &asked).unwrap();
+    root.clock.advance(100);
+    asked["version"] = json!("2");
+    asked["endpoint"] = json!("f");
+    asked["status"] = json!("running");
+    let second = write(&store, &owner(), registry::register, &asked).unwrap();
+    assert_eq!((&second["version"], &second["endpoint"]), (&json!("2"), &json!("f")));
+    assert_eq!((&second["status"], &second["restartCount"]), (&json!("running"), &json!(0)));
+    assert_eq!(second["startedAt"], first["startedAt"], "it is the same process");
+    assert!(second["revision"].as_u64() > first["revision"].as_u64());
+    // A repeat changes nothing, and one that serves is not starting again.
+    assert_eq!(write(&store, &owner(), registry::register, &asked).unwrap(), second);
+    asked["status"] = json!("starting");
+    assert_eq!(write(&store, &owner(), registry::register, &asked).unwrap(), second);
+}
+
+/// In a sandbox with pids of its own a component knows itself by a pid that the host does not: it was
+/// found dead by every reap, seconds after its heartbeat.
+#[test]
+fn a_process_that_can_not_be_seen_is_judged_by_its_heartbeats() {
+    let root = Root::new();
+    let store = root.open();
+    put_component(&store, component(A)).unwrap();
+    let reaped = |asked: Value| store.reap(&owner(), &params(&asked)).unwrap().items.len();
+    let unseen = {
+        let child = Child::start();
+        child.id()
+    };
+    write(&store, &owner(), registry::register, &register(unseen)).unwrap();
+    assert_eq!(reaped(json!({})), 0);
+    root.clock.advance(500);
+    store.heartbeat(&owner(), &params(&json!({ "componentId": A }))).unwrap();
+    root.clock.advance(500);
+    assert_eq!(reaped(json!({ "staleAfterSeconds": 600 })), 0);
+    root.clock.advance(101);
+    assert_eq!(reaped(json!({ "staleAfterSeconds": 600 })), 1);
+    // It does not stand in the way of the next one either.
+    write(&store, &owner(), registry::register, &register(unseen)).unwrap();
+    let next = write(&store, &owner(), registry::register, &register(std::process::id())).unwrap();
+    assert_eq!(next["restartCount"], 2);
+}
+
+/// A component that was stopped for an hour and is started is not silent for an hour.
+#[test]
+fn one_that_starts_again_has_its_time_to_give_a_sign_of_life() {
+    let root = Root::new();
+    let store = root.open();
+    put_component(&store, component(A)).unwrap();
+    write(&store, &owner(), registry::register, &register(std::process::id())).unwrap();
+    set_status(&store, "stopped").unwrap();
+    execute(&store, "UPDATE component_registry SET process = 'another boot/1', boot = 'another'");
+    root.clock.advance(3600);
+    set_status(&store, "starting").unwrap();
+    let stale = |seconds: u32| {
+        let asked = json!({ "staleAfterSeconds": seconds });
+        store.reap(&owner(), &params(&asked)).unwrap().items.len()
+    };
+    assert_eq!(stale(60), 0);
+    root.clock.advance(61);
+    assert_eq!(stale(60), 1);
+}
+
 #[test]
 fn reaping_finds_the_dead_the_reused_and_the_silent() {
     let root = Root::new();
@@ -484,6 +554,17 @@ fn touches_of_keys_are_written_later_and_the_latest_stays() {
     assert_eq!(read(&store, &a, keys::get_by_public_key, &json!(["k"])).unwrap(), found);
 }
 
+/// Values may be stored for a component that was never installed; nothing would ever take them away.
+#[test]
+fn what_is_stored_for_one_that_is_not_installed_goes_with_its_delete() {
+    let root = Root::new();
+    let store = root.open_unlocked();
+    let asked = json!({ "key": "k", "value": 1, "componentId": A });
+    write(&store, &owner(), storage::write, &asked).unwrap();
+    assert!(!delete_component(&store, A, None).unwrap().deleted);
+    assert_eq!(query::<u32>(&store, "SELECT count(*) FROM component_storage"), 0);
+}
+
 fn transaction(hash: &str, amount: &str, token: Option<&str>) -> Value {
     json!({ "transaction": {
         "txHash": hash, "fromAddress": "alice", "toAddress": "bob", "amount": amount,
@@ -532,6 +613,71 @@ fn a_transaction_changes_only_in_how_it_is() {
     assert_eq!(code(&hidden), ErrorCode::NotFound);
 }
 
+/// A wallet shows its address with a checksum, which is only in the case of its letters; a node gives it in
+/// small ones: what was put under the one was not found by the other.
+#[test]
+fn hexadecimal_addresses_and_hashes_are_the_same_in_any_case() {
+    let root = Root::new();
+    let store = root.open();
+    let asked = |hash: &str, from: &str, token: &str| {
+        let mut asked = transaction(hash, "1", Some(token));
+        asked["transaction"]["fromAddress"] = json!(from);
+        asked
+    };
+    let put = |asked: &Value| write(&store, &owner(), transactions::put, asked);
+    let stored = put(&asked("0xAB", "0xA11CE", "0xC0De")).unwrap();
+    assert_eq!(
+        (&stored["txHash"], &stored["fromAddress"], &stored["tokenAddress"]),
+        (&json!("0xab"), &json!("0xA11CE"), &json!("0xC0De"))
+    );
+    assert_eq!(put(&asked("0xaB", "0xa11ce", "0xc0de")).unwrap(), stored, "the same again");
+    assert_eq!(read(&store, &owner(), transactions::get, &json!(["0Xab"])).unwrap(), stored);
+    // Other texts are what they are: in base58 the case is a part of it.
+    put(&asked("0xAx", "a11CE", "0xc0DE")).unwrap();
+    assert!(read(&store, &owner(), transactions::get, &json!(["0xax"])).is_err());
+    let found = |asked: Value| -> usize {
+        let page = read(&store, &owner(), transactions::list, &asked).unwrap();
+        page["items"].as_array().unwrap().len()
+    };
+    assert_eq!(found(json!({ "address": "0xa11cE" })), 1);
+    assert_eq!(found(json!({ "address": "A11CE" })), 0);
+    assert_eq!(found(json!({ "token": "0xC0DE" })), 2);
+    for asked in [json!({}), json!({ "network": "n" }), json!({ "token": "0xC0DE" })] {
+        let stats = read(&store, &owner(), transactions::stats, &asked).unwrap();
+        assert_eq!(stats["byToken"][0]["token"], "0xc0de");
+        assert_eq!(
+            (&stats["byToken"][0]["count"], &stats["byToken"][1]),
+            (&json!(2), &Value::Null)
+        );
+    }
+}
+
+/// What a final transaction came to could be said over again, as often as anyone liked.
+#[test]
+fn what_is_final_is_only_completed() {
+    let root = Root::new();
+    let store = root.open();
+    write(&store, &owner(), transactions::put, &transaction("h", "1", None)).unwrap();
+    let update = |asked: Value| {
+        let mut asked = asked;
+        asked["txHash"] = json!("h");
+        asked["status"] = json!("confirmed");
+        write(&store, &owner(), transactions::update_status, &asked)
+    };
+    update(json!({ "gasUsed": "21000" })).unwrap();
+    let completed = update(json!({ "confirmedAt": 7, "gasUsed": "21000" })).unwrap();
+    assert_eq!((&completed["gasUsed"], &completed["confirmedAt"]), (&json!("21000"), &json!(7)));
+    for other in [json!({ "gasUsed": "1" }), json!({ "confirmedAt": 8 })] {
+        assert_eq!(reason(&update(other)), ConflictReason::Transition);
+    }
+    let mut again = transaction("h", "1", None);
+    again["transaction"]["status"] = json!("confirmed");
+    again["transaction"]["gasUsed"] = json!("2");
+    let refused = write(&store, &owner(), transactions::put, &again);
+    assert_eq!(reason(&refused), ConflictReason::Transition);
+    assert_eq!(read(&store, &owner(), transactions::get, &json!(["h"])).unwrap(), completed);
+}
+
 #[test]
 fn what_became_of_a_transaction_is_told_piece_by_piece() {
     let root = Root::new();
@@ -548,18 +694,6 @@ fn what_became_of_a_transaction_is_told_piece_by_piece() {
         known[field] = value;
         known["revision"] = told["revision"].clone();
         assert_eq!(told, known, "what is left out stays");
-    }
-    // So may who puts it again.
-    for (field, value) in
-        [("confirmedAt", json!(8)), ("gasPriceGwei", json!("2")), ("gasUsed", json!("7"))]
-    {
-        let mut again = asked.clone();
-        again["transaction"]["status"] = json!("confirmed");
-        again["transaction"][field] = value.clone();
-        let put = write(&store, &owner(), transactions::put, &again).unwrap();
-        known[field] = value;
-        known["revision"] = put["revision"].clone();
-        assert_eq!(put, known);
     }
     assert_eq!(read(&store, &owner(), transactions::get, &json!(["h"])).unwrap(), known);
 }
@@ -733,6 +867,35 @@ fn a_cursor_of_another_method_is_refused_though_the_filter_is_alike() {
     assert_eq!(fields(&foreign.unwrap_err()), ["cursor"]);
 }
 
+/// A filter that takes few or none had the whole table read for one page.
+#[test]
+fn a_page_of_a_rare_filter_ends_before_the_table_does() {
+    let root = Root::new();
+    let store = root.open();
+    execute(
+        &store,
+        "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 11999)
+         INSERT INTO wallet_transactions (tx_hash, from_address, to_address, amount, network, status, timestamp)
+         SELECT printf('h%05d', i), 'f', 't', '1', iif(i % 4000 = 10, 'rare', 'n'), 'pending', i FROM n",
+    );
+    let mut asked = json!({ "network": "rare" });
+    let mut pages = Vec::new();
+    loop {
+        let page = read(&store, &owner(), transactions::list, &asked).unwrap();
+        let items = page["items"].as_array().unwrap();
+        pages
+            .push(items.iter().map(|item| item["timestamp"].as_u64().unwrap()).collect::<Vec<_>>());
+        if page["nextCursor"].is_null() {
+            break;
+        }
+        asked["cursor"] = page["nextCursor"].clone();
+    }
+    assert_eq!(pages, [vec![8010], vec![4010], vec![10]]);
+    let none = read(&store, &owner(), transactions::list, &json!({ "token": "0x1" })).unwrap();
+    assert_eq!(none["items"], json!([]));
+    assert!(none["nextCursor"].is_string());
+}
+
 fn cached(address: &str, hash: osnova_storage_api::wire::BlobHash) -> Value {
     json!({ "entry": {
         "autonomiAddress": address, "contentHash": "c", "blobHash": hash, "dataType": "chunk",
@@ -885,8 +1048,18 @@ fn a_message_holds_its_attachments_and_is_its_components() {
     assert_eq!(put["componentId"], A);
     assert!(delete_blob(&store, &a, &of_a).unwrap().deleted);
     assert!(changes(&store).contains(&format!(r#"messages ["m"] put {A}"#)));
+
+    // Given to another, it is gone for the one: that must be told so, or its list is wrong for ever.
+    let mut moved = message(Some("m"), json!([]));
+    moved["message"]["componentId"] = json!(B);
+    write(&store, &owner(), messages::put, &moved).unwrap();
+    let last: Vec<String> = changes(&store).into_iter().rev().take(2).collect();
+    assert_eq!(
+        last,
+        [format!(r#"messages ["m"] put {B}"#), format!(r#"messages ["m"] delete {A}"#)]
+    );
     assert_eq!(write(&store, &owner(), messages::delete, &json!(["m"])).unwrap()["deleted"], true);
-    assert_eq!(changes(&store).pop().unwrap(), format!(r#"messages ["m"] delete {A}"#));
+    assert_eq!(changes(&store).pop().unwrap(), format!(r#"messages ["m"] delete {B}"#));
 }
 
 #[test]

@@ -487,7 +487,7 @@ fn set_once(
     let params = set_params(key, value, if_revision);
     let request = Request::new(id.parse().unwrap(), "preferences.set", &params).unwrap();
     let caller = caller.clone();
-    store.db().write(value.len() + 64, move |tx| {
+    store.db().write(64, move |tx| {
         requests::once(tx, &caller, Some(&request), || preferences::set(tx, &caller, &params))
     })
 }

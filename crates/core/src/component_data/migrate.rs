@@ -5,6 +5,8 @@
 //! that put there; a crash in between leaves a target that `prepare` completes again. So nothing that a
 //! component has written is ever in the way of the rename and lost.
 
+use std::ffi::CStr;
+
 use osnova_storage_api::component_data::{MigrateParams, MigratedData};
 use osnova_storage_api::{ApiError, ConflictReason};
 
@@ -13,14 +15,15 @@ use super::{
 };
 use crate::caller::Caller;
 use crate::error::{Result, StoreError};
-use crate::tree::{self, Folder, Kind, Usage};
+use crate::tree::{self, Bounds, Folder, Kind, Usage};
 
 impl ComponentData {
     /// Copies the configuration and the files of a version to another one that holds nothing yet.
     ///
     /// # Errors
     /// `not_found` where the old version is absent; `conflict` where the new one holds something;
-    /// `too_large` past the bounds; `unavailable` where the component's files are walked already.
+    /// `too_large` past the bounds; [`StoreError::DiskFull`] where the copy would leave less of the disk than
+    /// what is kept free; `unavailable` where the component's files are walked already.
     pub fn migrate(&self, caller: &Caller, params: &MigrateParams) -> Result<MigratedData> {
         let id = caller.own(params.component_id.as_ref(), "version")?;
         if params.from_version == params.to_version {
@@ -54,10 +57,24 @@ impl ComponentData {
 
     fn fill(&self, from: Folder, copy: Folder) -> Result<Usage> {
         let whole = copy.try_clone()?;
-        let usage = tree::copy(from, copy, BOUNDS, |name, kind| match kind {
+        let disk = rustix::fs::statvfs(&self.path)
+            .map_err(|error| StoreError::io("the disk of", &self.path, error.into()))?;
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        let room = free.saturating_sub(self.disk_reserve_bytes);
+        let full = || StoreError::DiskFull("copying the files of a component".to_owned());
+        if room == 0 {
+            return Err(full());
+        }
+        let bounds = Bounds { copied_bytes: BOUNDS.copied_bytes.min(room), ..BOUNDS };
+        let wanted = |name: &CStr, kind| match kind {
             Kind::File => name.to_bytes() == CONFIG.as_bytes(),
             Kind::Folder => name.to_bytes() == DATA.as_bytes(),
             Kind::Absent | Kind::Other => false,
+        };
+        let usage = tree::copy(from, copy, bounds, wanted).map_err(|error| match error {
+            // A tree that is too deep is told so when there is room to find out.
+            StoreError::Refused(_) if bounds.copied_bytes < BOUNDS.copied_bytes => full(),
+            error => error,
         })?;
         self.complete(&whole)?;
         Ok(usage)

@@ -57,12 +57,17 @@ pub struct ComponentData {
     /// Held by whoever changes which versions there are, or a configuration; never for long.
     changes: Mutex<()>,
     walks: Walks,
+    /// So much of the disk is left free by copies.
+    disk_reserve_bytes: u64,
 }
 
 impl ComponentData {
     /// Opens the folder. What a crash has left in the making is removed by a thread of its own, for it
     /// may be much.
-    pub(crate) fn open(layout: &Layout) -> std::result::Result<Self, OpenError> {
+    pub(crate) fn open(
+        layout: &Layout,
+        disk_reserve_bytes: u64,
+    ) -> std::result::Result<Self, OpenError> {
         let root = Folder::open_own(layout.files(), &layout.components(), "components")?;
         let yard = Arc::new(Yard::open(&root)?);
         let left = yard.names()?;
@@ -82,7 +87,8 @@ impl ComponentData {
         }
         let path = std::path::absolute(layout.components())
             .map_err(|source| StoreError::io("folder", &layout.components(), source))?;
-        Ok(Self { path, root, yard, changes: Mutex::default(), walks: Walks::default() })
+        let (changes, walks) = (Mutex::default(), Walks::default());
+        Ok(Self { path, root, yard, changes, walks, disk_reserve_bytes })
     }
 
     /// Makes the folder of a version where it, or a part of it, is missing.
@@ -252,6 +258,11 @@ impl ComponentData {
     /// Makes what is missing in the folder of a version; whether anything was.
     fn complete(&self, folder: &Folder) -> Result<bool> {
         let (config, data) = (folder.kind(CONFIG)?, folder.kind(DATA)?);
+        if !matches!(config, Kind::Absent | Kind::File)
+            || !matches!(data, Kind::Absent | Kind::Folder)
+        {
+            return Err(in_the_way());
+        }
         if data == Kind::Absent {
             folder.make_child(DATA)?;
         }

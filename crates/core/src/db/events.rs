@@ -110,8 +110,9 @@ pub fn begin(
 }
 
 fn event(change: &Change) -> Result<Event> {
-    let key = serde_json::from_str(change.key.get())
-        .map_err(|error| StoreError::Damaged(format!("a key of the change feed: {error}")))?;
+    let key = serde_json::from_str(change.key.get()).map_err(|error| {
+        StoreError::RecordsDamaged(format!("a key of the change feed: {error}"))
+    })?;
     Ok(Event {
         position: Position(change.position),
         namespace: change.namespace.clone(),

@@ -111,8 +111,9 @@ fn from_row(row: &Row<'_>) -> Result<Change> {
     Ok(Change {
         position: row.get(0)?,
         namespace: row.get(1)?,
-        key: RawValue::from_string(row.get(2)?)
-            .map_err(|error| StoreError::Damaged(format!("a key of the change feed: {error}")))?,
+        key: RawValue::from_string(row.get(2)?).map_err(|error| {
+            StoreError::RecordsDamaged(format!("a key of the change feed: {error}"))
+        })?,
         kind: if kind == ChangeKind::Put.as_str() { ChangeKind::Put } else { ChangeKind::Delete },
         component: row.get(4)?,
     })

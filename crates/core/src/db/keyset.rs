@@ -13,6 +13,9 @@ use super::page::Query;
 use super::tx::Reader;
 use crate::error::Result;
 
+/// How many rows a page passes over: some milliseconds.
+const PASSED_OVER: u32 = 5000;
+
 /// The key of an item: the value ordered by, null where there is none, and the id.
 type Key = (serde_json::Value, String);
 
@@ -75,6 +78,25 @@ pub(crate) fn list<T>(
     scan: &Scan<'_>,
     read: impl Fn(&Row<'_>) -> rusqlite::Result<Listed<T>>,
 ) -> Result<(Vec<T>, Option<Cursor>)> {
+    list_wanted(reader, query, cursor, scan, read, None)
+}
+
+/// The same of those items that are wanted, by a condition that no index serves. So that a rare one does
+/// not have all the table looked through, a page ends after so many rows passed over: it may be short, or
+/// empty, and the next one goes on.
+///
+/// # Errors
+/// As [`list`].
+pub(crate) fn list_wanted<T>(
+    reader: Reader<'_>,
+    query: &Query,
+    cursor: Option<&Cursor>,
+    scan: &Scan<'_>,
+    read: impl Fn(&Row<'_>) -> rusqlite::Result<Listed<T>>,
+    wanted: Option<&dyn Fn(&T) -> bool>,
+) -> Result<(Vec<T>, Option<Cursor>)> {
+    let mut passed_over = 0;
+    let most_passed_over = if wanted.is_some() { PASSED_OVER } else { 0 };
     let mut after: Option<Key> = query.after(cursor)?;
     let mut page = query.page();
     for range in scan.ranges {
@@ -90,7 +112,7 @@ pub(crate) fn list<T>(
         let own = [
             (":after_value", sql_value(&value)),
             (":after_id", id.into()),
-            (":rows", i64::from(page.rows_left()).into()),
+            (":rows", i64::from(page.rows_left() + most_passed_over).into()),
         ];
         for (name, value) in own.iter().chain(scan.bound) {
             if let Some(index) = statement.parameter_index(name)? {
@@ -101,6 +123,14 @@ pub(crate) fn list<T>(
         while let Some(row) = rows.next()? {
             let Listed { item, order, id, bytes } = read(row)?;
             let order = if range.by_id_alone { serde_json::Value::Null } else { order };
+            if wanted.is_some_and(|wanted| !wanted(&item)) {
+                passed_over += 1;
+                if passed_over == most_passed_over {
+                    page.end_after((order, id));
+                    break;
+                }
+                continue;
+            }
             if !page.push(item, (order, id), bytes) {
                 break;
             }

@@ -128,6 +128,12 @@ fn store(
     };
     tx.note_search(Searched::Messages, id.as_str());
     let holder = component.map(ComponentId::as_str);
+    // Whoever had it is told that it is gone: of the put it sees nothing.
+    if let Some(left) = known.as_ref().and_then(|known| known.component_id.as_ref())
+        && Some(left) != component
+    {
+        tx.record_change_of(Some(left.as_str()), NAMESPACE, &[id.as_str()], ChangeKind::Delete)?;
+    }
     let revision = tx.record_change_of(holder, NAMESPACE, &[id.as_str()], ChangeKind::Put)?;
     tx.connection()
         .prepare_cached(

@@ -353,12 +353,12 @@ impl Database {
     /// Whether SQLite finds the database whole; reads all of it.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] with the first thing that is wrong.
+    /// [`StoreError::RecordsDamaged`] with the first thing that is wrong.
     pub fn integrity_check(&self) -> Result<()> {
         self.read(|reader| {
             let verdict: String =
                 reader.connection().query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
-            if verdict == "ok" { Ok(()) } else { Err(StoreError::Damaged(verdict)) }
+            if verdict == "ok" { Ok(()) } else { Err(StoreError::RecordsDamaged(verdict)) }
         })
     }
 
@@ -415,6 +415,9 @@ pub(crate) fn note_read_error(health: &Health, error: &StoreError) {
         },
         StoreError::Sealed { .. } => {
             health.note(Cause::ValueDamaged, "a stored value of a component does not open");
+        }
+        StoreError::RecordsDamaged(_) => {
+            health.note(Cause::RecordsDamaged, "records of the database are damaged");
         }
         StoreError::Damaged(_) => {
             health.note(Cause::BlobDamaged, "a blob file is missing or damaged");

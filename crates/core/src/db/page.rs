@@ -124,7 +124,13 @@ impl<T, K: Serialize> Page<'_, T, K> {
         !full
     }
 
-    /// Whether another item was refused.
+    /// Ends the page here, though nothing is known of what comes after this key.
+    pub(crate) fn end_after(&mut self, key: K) {
+        self.last = Some(key);
+        self.more = true;
+    }
+
+    /// Whether another item was refused, or the page was ended.
     pub(crate) fn is_full(&self) -> bool {
         self.more
     }

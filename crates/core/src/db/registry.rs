@@ -25,6 +25,9 @@ use crate::process::{self, Process};
 const NAMESPACE: &str = "registry";
 const WHAT: &str = "process of the component";
 
+/// What stands for the process that was not there when it was registered.
+const UNSEEN: &str = "";
+
 /// A query of whole rows, as [`from_row`] reads them.
 macro_rules! select {
     ($rest:literal) => {
@@ -40,7 +43,7 @@ macro_rules! select {
 /// A row, and by what its process is known.
 struct Stored {
     entry: RegistryEntry,
-    /// What tells the process apart from another of the same pid.
+    /// What tells the process apart from another of the same pid; [`UNSEEN`] where it was not there.
     process: Option<String>,
     /// The boot that `heartbeat_ms` is counted from.
     boot: Option<String>,
@@ -55,6 +58,12 @@ impl Stored {
             (Process::Alive(Some(found)), Some(known)) => found == *known,
             (Process::Alive(_), _) => true,
         }
+    }
+
+    /// Whether its process could not be seen when it was registered: it is of a sandbox with pids of its
+    /// own, and what this system has under its pid says nothing.
+    fn is_unseen(&self) -> bool {
+        self.process.as_deref() == Some(UNSEEN)
     }
 
     /// Whether the row says that it is there.
@@ -116,21 +125,15 @@ pub fn register(tx: &Tx<'_>, caller: &Caller, params: &RegisterParams) -> Result
     }
     let known = find(tx.reader(), id)?;
     check_revision(params.if_revision, known.as_ref().map(|known| known.entry.revision))?;
-    let found = Process::find(params.pid.0);
-    if let Some(known) = known.filter(Stored::is_up) {
+    if let Some(known) = known.filter(|known| known.is_up() && !known.is_unseen()) {
         let alive = known.is_alive();
         if alive && known.entry.pid == params.pid {
-            return Ok(known.entry);
+            return renew(tx, known.entry, params);
         }
         if alive {
             return Err(transition("another process of the component is there"));
         }
     }
-    let process = match found {
-        Process::Alive(process) => process,
-        // It may be of a sandbox that counts its own; the next reap decides.
-        Process::Gone => None,
-    };
     let status = params.status.unwrap_or(InitialStatus::Starting).as_str();
     let revision =
         tx.record_change_of(Some(id.as_str()), NAMESPACE, &[id.as_str()], ChangeKind::Put)?;
@@ -153,11 +156,49 @@ pub fn register(tx: &Tx<'_>, caller: &Caller, params: &RegisterParams) -> Result
             status,
             tx.now(),
             revision.0,
-            process,
+            seen(params.pid),
             process::boot(),
             tx.monotonic_ms(),
         ))?;
     entry(tx.reader(), id)
+}
+
+/// By what the process under a pid is known, to be kept.
+fn seen(pid: ProcessId) -> Option<String> {
+    match Process::find(pid.0) {
+        Process::Alive(process) => process,
+        Process::Gone => Some(UNSEEN.to_owned()),
+    }
+}
+
+/// Takes over what the process that is registered says of itself anew. One that serves is not starting
+/// again: a repeat of its first registration changes nothing.
+fn renew(tx: &Tx<'_>, known: RegistryEntry, params: &RegisterParams) -> Result<RegistryEntry> {
+    let status = match (known.status, params.status) {
+        (ComponentStatus::Starting, Some(InitialStatus::Running)) => ComponentStatus::Running,
+        (status, _) => status,
+    };
+    let unchanged = known.version == params.version
+        && known.endpoint == params.endpoint
+        && known.status == status;
+    if unchanged {
+        return Ok(known);
+    }
+    let id = known.component_id.as_str();
+    let revision = tx.record_change_of(Some(id), NAMESPACE, &[id], ChangeKind::Put)?;
+    tx.connection()
+        .prepare_cached(
+            "UPDATE component_registry SET version = ?2, endpoint = ?3, status = ?4, revision = ?5
+             WHERE component_id = ?1",
+        )?
+        .execute((
+            id,
+            params.version.as_str(),
+            params.endpoint.as_str(),
+            status.as_str(),
+            revision.0,
+        ))?;
+    entry(tx.reader(), &known.component_id)
 }
 
 /// The component whose heartbeat a caller may give.
@@ -214,6 +255,15 @@ pub fn set_status(tx: &Tx<'_>, caller: &Caller, params: &SetStatusParams) -> Res
         return Err(transition(&format!("{from} does not become {to}")));
     }
     store_status(tx, id, params.status)?;
+    if params.status == ComponentStatus::Starting {
+        // Its time to give a sign of life begins now, and what there is under its pid is its process.
+        tx.connection()
+            .prepare_cached(
+                "UPDATE component_registry SET process = ?2, boot = ?3, heartbeat_ms = ?4
+                 WHERE component_id = ?1",
+            )?
+            .execute((id.as_str(), seen(known.entry.pid), process::boot(), tx.monotonic_ms()))?;
+    }
     entry(tx.reader(), id)
 }
 
@@ -298,7 +348,8 @@ pub fn reap(tx: &Tx<'_>, _caller: &Caller, params: &ReapParams) -> Result<Reaped
         }
     };
     let mut items = Vec::new();
-    for row in up.iter().filter(|row| !row.is_alive() || is_stale(row)) {
+    let is_gone = |row: &Stored| !row.is_unseen() && !row.is_alive();
+    for row in up.iter().filter(|row| is_gone(row) || is_stale(row)) {
         let ended = match row.entry.status {
             ComponentStatus::Stopping => ComponentStatus::Stopped,
             _ => ComponentStatus::Crashed,

@@ -24,8 +24,8 @@ const KEPT_ROWS: u64 = 100_000;
 const KEPT_BYTES: u64 = 64 << 20;
 /// The table is pruned after so many calls, with a `requestId` or without.
 const PRUNE_AFTER_CALLS: usize = 256;
-/// And after calls of this weight: an answer may be as long as what was written.
-const PRUNE_AFTER_BYTES: usize = 4 << 20;
+/// And after so many bytes of answers, which may be many times what was asked.
+const PRUNE_AFTER_BYTES: u64 = 4 << 20;
 /// Answers that one look removes at most: several times what can have come since the last.
 const PRUNED_AT_ONCE: u64 = 4096;
 
@@ -97,8 +97,9 @@ pub fn once<T: Serialize + DeserializeOwned>(
                 "the requestId was used for another call",
             )));
         }
-        return serde_json::from_str(&answer)
-            .map_err(|error| StoreError::Damaged(format!("a kept answer can't be read: {error}")));
+        return serde_json::from_str(&answer).map_err(|error| {
+            StoreError::RecordsDamaged(format!("a kept answer can't be read: {error}"))
+        });
     }
     let result = operation()?;
     let answer = serde_json::to_string(&result)
@@ -127,34 +128,34 @@ pub fn once<T: Serialize + DeserializeOwned>(
 /// Keeps the table bounded.
 pub(crate) struct Pruner {
     calls: usize,
-    bytes: usize,
+    /// The bytes of all answers ever kept, at the last look.
+    all_bytes: u64,
 }
 
 impl Pruner {
     pub(crate) fn new() -> Self {
         // Looks at the first group after a start, for the count is not kept over restarts.
-        Self { calls: PRUNE_AFTER_CALLS, bytes: 0 }
+        Self { calls: PRUNE_AFTER_CALLS, all_bytes: 0 }
     }
 
-    /// Notes calls and their weight, and prunes where it is time; call inside a transaction.
+    /// Notes calls, and prunes where it is time; call inside a transaction.
     pub(crate) fn prune(
         &mut self,
         connection: &Connection,
         now: i64,
         calls: usize,
-        bytes: usize,
     ) -> rusqlite::Result<()> {
         self.calls += calls;
-        self.bytes += bytes;
-        if self.calls < PRUNE_AFTER_CALLS && self.bytes < PRUNE_AFTER_BYTES {
-            return Ok(());
-        }
         let newest: Option<(u64, u64)> = connection
             .prepare_cached(
                 "SELECT id, running_bytes FROM request_answers ORDER BY id DESC LIMIT 1",
             )?
             .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
+        let all_bytes = newest.map_or(0, |(_, all_bytes)| all_bytes);
+        if self.calls < PRUNE_AFTER_CALLS && all_bytes < self.all_bytes + PRUNE_AFTER_BYTES {
+            return Ok(());
+        }
         if let Some((newest_id, all_bytes)) = newest {
             // Answers are numbered in the order in which they were kept, so those to go are the
             // first; each look ends at the first that stays.
@@ -173,7 +174,7 @@ impl Pruner {
                     now - KEPT_SECONDS,
                 ))?;
         }
-        (self.calls, self.bytes) = (0, 0);
+        (self.calls, self.all_bytes) = (0, all_bytes);
         Ok(())
     }
 }

@@ -63,19 +63,15 @@ pub(super) fn get(reader: Reader<'_>, what: &str, holder: &str) -> Result<Total>
 /// # Errors
 /// Where the row can't be written.
 pub(super) fn add(tx: &Tx<'_>, what: &str, holder: &str, change: Change) -> Result<u64> {
-    let stored = tx
-        .connection()
+    tx.connection()
         .prepare_cached(
             "INSERT INTO totals (what, holder, count, bytes, stored_bytes)
              VALUES (?1, ?2, ?3, ?4, ?5)
              ON CONFLICT (what, holder) DO UPDATE SET count = count + excluded.count,
-               bytes = bytes + excluded.bytes, stored_bytes = stored_bytes + excluded.stored_bytes
-             RETURNING stored_bytes",
+               bytes = bytes + excluded.bytes, stored_bytes = stored_bytes + excluded.stored_bytes",
         )?
-        .query_row((what, holder, change.count, change.bytes, change.stored_bytes), |row| {
-            row.get(0)
-        })?;
-    Ok(stored)
+        .execute((what, holder, change.count, change.bytes, change.stored_bytes))?;
+    Ok(get(tx.reader(), what, holder)?.stored_bytes)
 }
 
 /// Strikes off a holder that has nothing any more.

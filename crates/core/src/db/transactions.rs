@@ -3,6 +3,7 @@
 //! Counts and sums are kept by component, token and status in the transactions that change them, so that
 //! they are there without a scan. Amounts are texts, added digit by digit ([`Decimal`]).
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use osnova_storage_api::components::Direction;
@@ -15,7 +16,7 @@ use osnova_storage_api::wire::{
 };
 use osnova_storage_api::{ApiError, ConflictReason};
 use rusqlite::types::Value;
-use rusqlite::{OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::columns;
 use super::decimal::Decimal;
@@ -61,11 +62,28 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Transaction> {
     })
 }
 
+/// By which hexadecimal text is known: 0x and digits are the same in any case, anything else is as it is.
+/// The generated columns say the same.
+fn key(text: &str) -> Cow<'_, str> {
+    let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
+    match digits {
+        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+            Cow::Owned(text.to_ascii_lowercase())
+        }
+        _ => Cow::Borrowed(text),
+    }
+}
+
+/// Whether two addresses are the same.
+fn same_address(a: &Address, b: &Address) -> bool {
+    key(a.as_str()) == key(b.as_str())
+}
+
 fn find(reader: Reader<'_>, hash: &TransactionHash) -> Result<Option<Transaction>> {
     let found = reader
         .connection()
         .prepare_cached(select!("WHERE tx_hash = ?1"))?
-        .query_row([hash.as_str()], from_row)
+        .query_row([key(hash.as_str())], from_row)
         .optional()?;
     Ok(found)
 }
@@ -114,8 +132,8 @@ pub fn put(tx: &Tx<'_>, caller: &Caller, params: &PutParams) -> Result<Transacti
         return change(tx, known, &outcome);
     }
     let component = component.map(ComponentId::as_str);
-    let revision =
-        tx.record_change_of(component, NAMESPACE, &[input.tx_hash.as_str()], ChangeKind::Put)?;
+    let hash = key(input.tx_hash.as_str());
+    let revision = tx.record_change_of(component, NAMESPACE, &[&hash], ChangeKind::Put)?;
     tx.connection()
         .prepare_cached(
             "INSERT INTO wallet_transactions (tx_hash, from_address, to_address, amount, token_address,
@@ -124,7 +142,7 @@ pub fn put(tx: &Tx<'_>, caller: &Caller, params: &PutParams) -> Result<Transacti
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         )?
         .execute((
-            input.tx_hash.as_str(),
+            hash,
             input.from_address.as_str(),
             input.to_address.as_str(),
             input.amount.as_str(),
@@ -151,10 +169,14 @@ fn reread(tx: &Tx<'_>, hash: &TransactionHash) -> Result<Transaction> {
 
 /// Whether what never changes is the same. Who made it and when stay as they are where left out.
 fn is_same(known: &Transaction, input: &TransactionInput, component: Option<&ComponentId>) -> bool {
-    known.from_address == input.from_address
-        && known.to_address == input.to_address
+    let same_token = match (&known.token_address, &input.token_address) {
+        (Some(known), Some(input)) => same_address(known, input),
+        (known, input) => known == input,
+    };
+    same_address(&known.from_address, &input.from_address)
+        && same_address(&known.to_address, &input.to_address)
         && known.amount == input.amount
-        && known.token_address == input.token_address
+        && same_token
         && known.network == input.network
         && known.purpose == input.purpose
         && (component.is_none() || component == known.component_id.as_ref())
@@ -184,16 +206,42 @@ pub fn update_status(
     change(tx, known, &outcome)
 }
 
+/// What a call says of a field, against what is known of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Differs {
+    /// Nothing, or the same.
+    Not,
+    /// Something of which nothing is known.
+    Adds,
+    /// Something else.
+    Replaces,
+}
+
+fn differs<T: PartialEq>(said: Option<&T>, known: Option<&T>) -> Differs {
+    match (said, known) {
+        (None, _) => Differs::Not,
+        (Some(_), None) => Differs::Adds,
+        (Some(said), Some(known)) if said == known => Differs::Not,
+        (Some(_), Some(_)) => Differs::Replaces,
+    }
+}
+
 fn change(tx: &Tx<'_>, known: Transaction, outcome: &Outcome<'_>) -> Result<Transaction> {
     let (from, to) = (known.status, outcome.status);
     if from != to && from != TransactionStatus::Pending {
         let message = format!("{} does not become {}", from.as_str(), to.as_str());
         return Err(ApiError::conflict(ConflictReason::Transition, message).into());
     }
-    let unchanged = from == to
-        && outcome.confirmed_at.is_none_or(|time| Some(time) == known.confirmed_at)
-        && outcome.gas_used.is_none_or(|gas| Some(gas) == known.gas_used.as_ref())
-        && outcome.gas_price_gwei.is_none_or(|price| Some(price) == known.gas_price_gwei.as_ref());
+    let changes = [
+        differs(outcome.confirmed_at.as_ref(), known.confirmed_at.as_ref()),
+        differs(outcome.gas_used, known.gas_used.as_ref()),
+        differs(outcome.gas_price_gwei, known.gas_price_gwei.as_ref()),
+    ];
+    if from != TransactionStatus::Pending && changes.contains(&Differs::Replaces) {
+        let message = format!("it is {} already, and something else was said of it", from.as_str());
+        return Err(ApiError::conflict(ConflictReason::Transition, message).into());
+    }
+    let unchanged = from == to && changes.iter().all(|change| *change == Differs::Not);
     if unchanged {
         return Ok(known);
     }
@@ -235,10 +283,12 @@ fn add_to_totals(
     status: TransactionStatus,
     change: Change,
 ) -> Result<()> {
-    let damaged = || StoreError::Damaged("the totals of transactions do not add up".to_owned());
-    let key = (
+    let damaged =
+        || StoreError::RecordsDamaged("the totals of transactions do not add up".to_owned());
+    let token = key(transaction.token_address.as_ref().map_or("", Address::as_str));
+    let total = (
         transaction.component_id.as_ref().map_or("", ComponentId::as_str),
-        transaction.token_address.as_ref().map_or("", Address::as_str),
+        &token,
         status.as_str(),
     );
     let before: Option<(u64, String)> = tx
@@ -247,7 +297,7 @@ fn add_to_totals(
             "SELECT count, amount FROM transaction_totals
              WHERE component_id = ?1 AND token_address = ?2 AND status = ?3",
         )?
-        .query_row(key, |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_row(total, |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     let (count, sum) = before.unwrap_or_default();
     let sum = match sum.as_str() {
@@ -268,49 +318,94 @@ fn add_to_totals(
              ON CONFLICT (component_id, token_address, status) DO UPDATE SET
                count = excluded.count, amount = excluded.amount",
         )?
-        .execute((key.0, key.1, key.2, count, sum.to_string()))?;
+        .execute((total.0, total.1, total.2, count, sum.to_string()))?;
     Ok(())
 }
 
-/// Conditions of a filter: those that are scanned by an index, and the others, marked so that SQLite does
-/// not choose their indices instead.
-struct Conditions {
-    arms: &'static [&'static str],
-    filters: Vec<&'static str>,
-    bound: Vec<(&'static str, Value)>,
+/// Counts all totals from the transactions, as a migration must: those of before there were totals are in
+/// none, and the first change of one would not add up. An amount that is no number, as only another's hand
+/// can have written, adds nothing.
+pub(super) fn count_anew(connection: &Connection) -> rusqlite::Result<()> {
+    let mut totals: BTreeMap<(String, String, String), (u64, Decimal)> = BTreeMap::new();
+    let mut all = connection.prepare(
+        "SELECT coalesce(component_id, ''), coalesce(token_key, ''), status, amount
+         FROM wallet_transactions",
+    )?;
+    let mut rows = all.query([])?;
+    while let Some(row) = rows.next()? {
+        let (count, sum) = totals.entry((row.get(0)?, row.get(1)?, row.get(2)?)).or_default();
+        *count += 1;
+        if let Some(amount) = row.get_ref(3)?.as_str().ok().and_then(Decimal::parse) {
+            *sum = std::mem::take(sum).plus(amount);
+        }
+    }
+    connection.execute("DELETE FROM transaction_totals", [])?;
+    let mut insert = connection.prepare(
+        "INSERT INTO transaction_totals (component_id, token_address, status, count, amount)
+         VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    for ((component, token, status), (count, sum)) in totals {
+        insert.execute((component, token, status, count, sum.to_string()))?;
+    }
+    Ok(())
 }
 
-fn conditions(caller: &Caller, asked: &StatsParams) -> Result<Conditions> {
+/// Conditions of a filter.
+struct Conditions<'a> {
+    /// Those that choose an index.
+    arms: &'static [&'static str],
+    /// Those on the time, which every index serves.
+    times: Vec<&'static str>,
+    /// The others, marked so that SQLite does not choose their indices instead.
+    others: Vec<&'static str>,
+    bound: Vec<(&'static str, Value)>,
+    /// Whose they must be.
+    component: Option<&'a ComponentId>,
+}
+
+fn conditions<'a>(caller: &'a Caller, asked: &'a StatsParams) -> Result<Conditions<'a>> {
     let component = caller.of_record(asked.component_id.as_ref(), WHAT)?;
     let (address, status) = (asked.address.as_ref(), asked.status);
     let arms: &[&str] = match (address, component, status) {
-        (Some(_), ..) => {
-            &["from_address = :address", "to_address = :address AND from_address <> :address"]
-        }
+        (Some(_), ..) => &["from_key = :address", "to_key = :address AND from_key <> :address"],
         (None, Some(_), _) => &["component_id = :component"],
         (None, None, Some(_)) => &["status = :status"],
         (None, None, None) => &["1"],
     };
-    let mut filters = Vec::new();
-    filters.extend(component.map(|_| "+component_id = :component"));
-    filters.extend(status.map(|_| "+status = :status"));
-    filters.extend(asked.network.as_ref().map(|_| "network = :network"));
-    filters.extend(asked.token.as_ref().map(|token| match token.as_str() {
+    let mut others = Vec::new();
+    others.extend(component.map(|_| "+component_id = :component"));
+    others.extend(status.map(|_| "+status = :status"));
+    others.extend(asked.network.as_ref().map(|_| "network = :network"));
+    others.extend(asked.token.as_ref().map(|token| match token.as_str() {
         ETH => "token_address IS NULL",
-        _ => "token_address = :token",
+        _ => "token_key = :token",
     }));
-    filters.extend(asked.from.map(|_| "timestamp >= :from"));
-    filters.extend(asked.to.map(|_| "timestamp < :to"));
+    let mut times = Vec::new();
+    times.extend(asked.from.map(|_| "timestamp >= :from"));
+    times.extend(asked.to.map(|_| "timestamp < :to"));
     let bound = vec![
-        (":address", keyset::text(address.map(Address::as_str))),
+        (":address", keyset::text(address.map(|address| key(address.as_str())).as_deref())),
         (":component", keyset::text(component.map(ComponentId::as_str))),
         (":status", keyset::text(status.map(TransactionStatus::as_str))),
         (":network", keyset::text(asked.network.as_ref().map(Name::as_str))),
-        (":token", keyset::text(asked.token.as_ref().map(Address::as_str))),
+        (":token", keyset::text(asked.token.as_ref().map(|token| key(token.as_str())).as_deref())),
         (":from", keyset::time(asked.from)),
         (":to", keyset::time(asked.to)),
     ];
-    Ok(Conditions { arms, filters, bound })
+    Ok(Conditions { arms, times, others, bound, component })
+}
+
+/// Whether a transaction is what a filter asks for beside its address and its time.
+fn is_wanted(found: &Transaction, component: Option<&ComponentId>, asked: &StatsParams) -> bool {
+    let of_token = |token: &Address| match (token.as_str(), &found.token_address) {
+        (ETH, found) => found.is_none(),
+        (_, Some(found)) => same_address(found, token),
+        (_, None) => false,
+    };
+    component.is_none_or(|id| found.component_id.as_ref() == Some(id))
+        && asked.status.is_none_or(|status| found.status == status)
+        && asked.network.as_ref().is_none_or(|network| found.network == *network)
+        && asked.token.as_ref().is_none_or(of_token)
 }
 
 /// A page of transactions, by time.
@@ -327,7 +422,12 @@ pub fn list(reader: Reader<'_>, caller: &Caller, params: &ListParams) -> Result<
         from: params.from,
         to: params.to,
     };
-    let Conditions { arms, filters, bound } = conditions(caller, &asked)?;
+    let Conditions { arms, times, others, bound, component } = conditions(caller, &asked)?;
+    let wanted = |found: &Transaction| is_wanted(found, component, &asked);
+    let wanted: Option<&dyn Fn(&Transaction) -> bool> = match others.is_empty() {
+        true => None,
+        false => Some(&wanted),
+    };
     let direction = params.direction.unwrap_or(Direction::Descending);
     let scan = Scan {
         select: select!(""),
@@ -335,20 +435,21 @@ pub fn list(reader: Reader<'_>, caller: &Caller, params: &ListParams) -> Result<
         id: "tx_hash",
         direction,
         arms,
-        filters: &filters,
+        filters: &times,
         bound: &bound,
     };
     let query = scan.query("transactions.list", params.limit);
+    let read = |row: &Row<'_>| {
+        let item = from_row(row)?;
+        Ok(Listed {
+            order: item.timestamp.0.into(),
+            id: item.tx_hash.as_str().to_owned(),
+            bytes: ESCAPED * item.purpose.as_ref().map_or(0, |text| text.as_str().len()) + 4000,
+            item,
+        })
+    };
     let (items, next_cursor) =
-        keyset::list(reader, &query, params.cursor.as_ref(), &scan, |row| {
-            let item = from_row(row)?;
-            Ok(Listed {
-                order: item.timestamp.0.into(),
-                id: item.tx_hash.as_str().to_owned(),
-                bytes: ESCAPED * item.purpose.as_ref().map_or(0, |text| text.as_str().len()) + 4000,
-                item,
-            })
-        })?;
+        keyset::list_wanted(reader, &query, params.cursor.as_ref(), &scan, read, wanted)?;
     Ok(TransactionPage { items, next_cursor })
 }
 
@@ -392,7 +493,7 @@ impl Sums {
         let total = |(token, (count, amount, confirmed)): (String, (u64, Decimal, Decimal))| {
             let token = if token.is_empty() { ETH.to_owned() } else { token };
             Ok(TokenTotal {
-                token: Address::try_from(token).map_err(StoreError::Damaged)?,
+                token: Address::try_from(token).map_err(StoreError::RecordsDamaged)?,
                 count,
                 amount: amount.to_string(),
                 confirmed_amount: confirmed.to_string(),
@@ -412,7 +513,7 @@ pub fn stats(
     caller: &Caller,
     params: &StatsParams,
 ) -> Result<TransactionStats> {
-    let Conditions { arms, filters, bound } = conditions(caller, params)?;
+    let Conditions { arms, times, others, bound, .. } = conditions(caller, params)?;
     let kept = params.address.is_none()
         && params.network.is_none()
         && params.from.is_none()
@@ -425,10 +526,11 @@ pub fn stats(
            AND (:token IS NULL OR token_address = iif(:token = 'ETH', '', :token))"
             .to_owned()
     } else {
-        let filters: String = filters.iter().map(|filter| format!(" AND {filter}")).collect();
+        let filters = times.iter().chain(&others);
+        let filters: String = filters.map(|filter| format!(" AND {filter}")).collect();
         let arm = |arm: &&str| {
             format!(
-                "SELECT token_address, status, 1, amount FROM wallet_transactions
+                "SELECT token_key, status, 1, amount FROM wallet_transactions
                  WHERE {arm}{filters}"
             )
         };

@@ -43,6 +43,11 @@ pub(crate) struct Environment {
 }
 
 /// A transaction on the write connection, as one operation sees it.
+///
+/// An operation may be one of thousands in its savepoint. A statement with RETURNING, or one that inserts
+/// from a SELECT, has a savepoint of its own, and to end it SQLite walks what the outer one keeps for undoing:
+/// in a large call each such statement costs as much as all before it. So what runs for each record reads
+/// and writes in two statements.
 pub struct Tx<'a> {
     connection: &'a Connection,
     recorder: &'a Recorder,

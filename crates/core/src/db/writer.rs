@@ -197,9 +197,8 @@ impl Writer {
         self.feed_pruner
             .prune(&self.connection, self.recorder.next() - first_seq)
             .map_err(|_| self.roll_back())?;
-        let bytes = group.iter().map(Job::weight).sum();
         self.request_pruner
-            .prune(&self.connection, now, group.len(), bytes)
+            .prune(&self.connection, now, group.len())
             .map_err(|_| self.roll_back())?;
         self.commit()?;
         Ok(Flushed(flushed))

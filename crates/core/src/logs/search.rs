@@ -1,5 +1,7 @@
 //! A log searched, from either end, some way at a time.
 
+use std::borrow::Cow;
+
 use osnova_storage_api::components::Direction;
 use osnova_storage_api::logs::{LogEntry, LogLevel, QueryParams};
 
@@ -53,9 +55,44 @@ impl Filter {
             && self.to_ms.is_none_or(|to| time < to)
             && self.text.as_deref().is_none_or(|part| {
                 holds(entry.message.as_str(), part)
-                    || entry.fields.as_ref().is_some_and(|fields| holds(fields.get(), part))
+                    || entry.fields.as_ref().is_some_and(|fields| holds(&plain(fields.get()), part))
             })
     }
+}
+
+/// JSON as it is read by a person: each escape is the character it stands for, since some write all that is
+/// beyond ASCII as escapes.
+fn plain(json: &str) -> Cow<'_, str> {
+    if !json.contains('\\') {
+        return Cow::Borrowed(json);
+    }
+    let mut plain = String::with_capacity(json.len());
+    let mut rest = json;
+    while let Some(start) = rest.find('"') {
+        let (before, quoted) = rest.split_at(start);
+        plain.push_str(before);
+        let end = end_of_string(quoted);
+        // A lone surrogate is no character: such a string stays as it is written.
+        match serde_json::from_str::<String>(&quoted[..end]) {
+            Ok(text) => plain.extend(["\"", text.as_str(), "\""]),
+            Err(_) => plain.push_str(&quoted[..end]),
+        }
+        rest = &quoted[end..];
+    }
+    plain.push_str(rest);
+    Cow::Owned(plain)
+}
+
+/// Where the JSON string ends that a text begins with.
+fn end_of_string(text: &str) -> usize {
+    let mut escaped = false;
+    for (at, byte) in text.bytes().enumerate().skip(1) {
+        match byte {
+            b'"' if !escaped => return at + 1,
+            _ => escaped = byte == b'\\' && !escaped,
+        }
+    }
+    text.len()
 }
 
 fn rank(level: LogLevel) -> u8 {

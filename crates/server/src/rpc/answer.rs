@@ -1,8 +1,11 @@
 //! Answers: results and errors as JSON-RPC responses.
 
+use std::io::{self, Write};
+
 use jsonrpsee::server::{MethodResponse, ResponsePayload};
 use jsonrpsee::types::{ErrorObjectOwned, Id};
 use osnova_storage_api::ApiError;
+use osnova_storage_core::StoreError;
 use serde::Serialize;
 
 use crate::errors::instead_of_library_error;
@@ -23,6 +26,48 @@ pub(super) fn result<T: Serialize + Clone>(
             }
         }
         Err(failure) => error(id, &failure),
+    }
+}
+
+/// How long the result of a response may be.
+pub(super) fn room_for_result(id: &Id<'_>, max_bytes: usize) -> usize {
+    let around = r#"{"jsonrpc":"2.0","id":,"result":}"#.len();
+    // An id is a text, a number or null, which can always be written.
+    let id = serde_json::to_string(id).map_or(0, |id| id.len());
+    max_bytes.saturating_sub(around + id)
+}
+
+/// Whether a result is no longer than this.
+///
+/// # Errors
+/// Where it can't be written as JSON.
+pub(super) fn fits<T: Serialize>(result: &T, max_bytes: usize) -> Result<bool, StoreError> {
+    let mut room = Room { left: max_bytes, over: false };
+    match serde_json::to_writer(&mut room, result) {
+        Ok(()) => Ok(true),
+        Err(_) if room.over => Ok(false),
+        Err(error) => Err(StoreError::Internal(format!("an answer can't be written: {error}"))),
+    }
+}
+
+/// Counts what is written to it, and fails where it is too much.
+struct Room {
+    left: usize,
+    over: bool,
+}
+
+impl Write for Room {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let Some(left) = self.left.checked_sub(bytes.len()) else {
+            self.over = true;
+            return Err(io::ErrorKind::FileTooLarge.into());
+        };
+        self.left = left;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

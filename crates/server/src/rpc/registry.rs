@@ -87,7 +87,12 @@ enum AnswerSize {
 pub(super) type Handler = Box<dyn Fn(&Arc<App>, Call<'_>, &mut Vec<Job>) -> Begun + Send + Sync>;
 
 /// A write among many, its params read and not yet applied.
-type Operation = Box<dyn Fn(&Tx<'_>, &Caller) -> StoreResult<JsonText> + Send>;
+struct Operation {
+    /// How many records it may change.
+    records: usize,
+    apply: ApplyOperation,
+}
+type ApplyOperation = Box<dyn Fn(&Tx<'_>, &Caller) -> StoreResult<JsonText> + Send>;
 type Prepare = Box<dyn Fn(Option<&str>) -> Result<Operation, ApiError> + Send + Sync>;
 
 /// A method that is served.
@@ -133,11 +138,13 @@ impl Registry {
                 let why = "is taken by batch.apply as a whole";
                 return Err(ApiError::field("requestId", why));
             }
-            Ok(Box::new(move |tx, caller| {
+            let records = params.records();
+            let apply = Box::new(move |tx: &Tx<'_>, caller: &Caller| {
                 let answer = operation(tx, caller, &params)?;
                 let text = serde_json::to_string(&answer).map_err(|error| error.to_string());
                 text.and_then(JsonText::from_checked).map_err(StoreError::Internal)
-            }))
+            });
+            Ok(Operation { records, apply })
         });
         let (service, handler) = (Service::Write, Box::new(handler));
         let entry = Entry { spec: M::SPEC, service, handler, prepare: Some(prepare) };
@@ -150,13 +157,24 @@ impl Registry {
             let ready = parse_write::<Apply>(app, call.params).and_then(|(params, request)| {
                 let operations = app.registry.prepare(&call.credential, &params.operations)?;
                 let caller = Arc::clone(call.credential.caller());
-                let weight = WRITE_WEIGHT * operations.len().max(1);
+                let records: usize = operations.iter().map(|operation| operation.records).sum();
+                let weight = WRITE_WEIGHT * records.max(1);
+                let room = app.limits.response_bytes;
                 let apply = move |tx: &Tx<'_>| {
-                    let apply_one = |(index, operation): (usize, &Operation)| {
-                        operation(tx, &caller).map_err(|error| error.at_index(index))
-                    };
-                    let results = operations.iter().enumerate().map(apply_one);
-                    Ok(Applied { results: results.collect::<StoreResult<_>>()? })
+                    let mut results = Vec::with_capacity(operations.len());
+                    let mut bytes = 0;
+                    for (index, operation) in operations.iter().enumerate() {
+                        let result = (operation.apply)(tx, &caller);
+                        let result = result.map_err(|error| error.at_index(index))?;
+                        // A comma stands beside each. Known before all are applied, so that no more is
+                        // held in memory than fits.
+                        bytes += result.get().len() + 1;
+                        if bytes > room {
+                            return Err(StoreError::from(unanswerable().at_index(index)));
+                        }
+                        results.push(result);
+                    }
+                    Ok(Applied { results })
                 };
                 Ok((request, weight, apply))
             });
@@ -185,7 +203,18 @@ impl Registry {
             };
             ready().map_err(|error| error.at_index(index))
         };
-        operations.iter().enumerate().map(prepare_one).collect()
+        let mut prepared = Vec::with_capacity(operations.len());
+        let mut records = 0;
+        for (index, asked) in operations.iter().enumerate() {
+            let operation = prepare_one((index, asked))?;
+            records += operation.records;
+            if records > batch::MAX_RECORDS {
+                let message = format!("a batch may change {} records", batch::MAX_RECORDS);
+                return Err(ApiError::new(ErrorCode::TooLarge, message).at_index(index));
+            }
+            prepared.push(operation);
+        }
+        Ok(prepared)
     }
 
     /// Serves a method by one look-up by primary key. It runs on the connection's own thread where a
@@ -324,8 +353,7 @@ fn parse_write<M: Method>(
     // The answer says back what was written: one that would not fit is refused before.
     let fits = app.limits.response_bytes - app.limits.response_bytes / 64;
     if text.is_some_and(|text| text.len() > fits) {
-        let message = "the answer would be larger than the limit: write less at once";
-        return Err(ApiError::new(ErrorCode::TooLarge, message));
+        return Err(unanswerable());
     }
     let params = parse::<M>(text)?;
     let request = params
@@ -334,6 +362,12 @@ fn parse_write<M: Method>(
         .transpose()
         .map_err(|error| errors::to_api(&app.store, &error))?;
     Ok((params, request))
+}
+
+/// What is said of a write whose answer would not fit; it is not done.
+fn unanswerable() -> ApiError {
+    let message = "the answer would be larger than the limit: write less at once";
+    ApiError::new(ErrorCode::TooLarge, message)
 }
 
 /// Adds a write that is ready to the jobs: under which id it may be repeated, its weight beside its
@@ -354,10 +388,20 @@ where
         Err(error) => return Begun::Done(answer::error(id, &error)),
     };
     let caller = Arc::clone(credential.caller());
+    let room = answer::room_for_result(&id, app.limits.response_bytes);
     let (reply, answered) = oneshot::channel();
     jobs.push(Job::new(
         text.map_or(0, str::len) + weight,
-        move |tx| requests::once(tx, &caller, request.as_ref(), || apply(tx)),
+        move |tx| {
+            requests::once(tx, &caller, request.as_ref(), || {
+                let result = apply(tx)?;
+                // Inside the savepoint: a write that can't be answered leaves no trace.
+                match answer::fits(&result, room)? {
+                    true => Ok(result),
+                    false => Err(unanswerable().into()),
+                }
+            })
+        },
         // The receiver is gone where the client hung up; the write stands.
         move |result| {
             drop(permits);

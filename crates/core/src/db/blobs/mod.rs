@@ -508,11 +508,15 @@ pub(crate) fn set_references(
     let mut released: BTreeSet<i64> = tx
         .connection()
         .prepare_cached(
-            "DELETE FROM blob_references WHERE namespace = ?1 AND record_key = ?2
-             RETURNING content_id",
+            "SELECT content_id FROM blob_references WHERE namespace = ?1 AND record_key = ?2",
         )?
         .query_map((namespace, key), |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
+    if !released.is_empty() {
+        tx.connection()
+            .prepare_cached("DELETE FROM blob_references WHERE namespace = ?1 AND record_key = ?2")?
+            .execute((namespace, key))?;
+    }
     for (role, hash) in named {
         let content_id = visible_content(tx.reader(), caller, hash)?
             .ok_or_else(|| StoreError::foreign_key("the record names a blob that is not there"))?;

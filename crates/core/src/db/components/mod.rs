@@ -205,6 +205,8 @@ pub fn delete(tx: &Tx<'_>, _caller: &Caller, params: &DeleteParams) -> Result<De
     let current = revision(tx.reader(), id)?;
     check_revision(params.if_revision, current)?;
     if current.is_none() {
+        // Values may be stored for one that was never installed, and nothing else would take them away.
+        storage::delete_all(tx, id)?;
         return Ok(Deleted { deleted: false });
     }
     let status: Option<String> = tx

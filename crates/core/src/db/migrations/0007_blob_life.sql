@@ -55,3 +55,34 @@ CREATE TABLE blob_upload_chunks (
   file_id INTEGER NOT NULL,
   PRIMARY KEY (upload_id, chunk_index)
 ) WITHOUT ROWID;
+
+-- The messages of components, each word marked with whose it is: what a component searches.
+CREATE VIRTUAL TABLE search_own_messages USING fts5 (
+  sender, channel, body, content = '', contentless_delete = 1,
+  tokenize = 'unicode61 remove_diacritics 2'
+);
+INSERT OR REPLACE INTO meta (key, value) VALUES ('search_stale', x'01');
+
+-- Hexadecimal addresses are the same whatever their case (a checksum is only in that), others are not. They
+-- are kept as given and found by these keys; a hash has no checksum, and is kept in small letters.
+ALTER TABLE wallet_transactions ADD COLUMN from_key TEXT GENERATED ALWAYS AS (
+  CASE WHEN from_address GLOB '0[xX]*' AND substr(from_address, 3) NOT GLOB '*[^0-9a-fA-F]*'
+    THEN lower(from_address) ELSE from_address END) VIRTUAL;
+ALTER TABLE wallet_transactions ADD COLUMN to_key TEXT GENERATED ALWAYS AS (
+  CASE WHEN to_address GLOB '0[xX]*' AND substr(to_address, 3) NOT GLOB '*[^0-9a-fA-F]*'
+    THEN lower(to_address) ELSE to_address END) VIRTUAL;
+ALTER TABLE wallet_transactions ADD COLUMN token_key TEXT GENERATED ALWAYS AS (
+  CASE WHEN token_address GLOB '0[xX]*' AND substr(token_address, 3) NOT GLOB '*[^0-9a-fA-F]*'
+    THEN lower(token_address) ELSE token_address END) VIRTUAL;
+UPDATE OR IGNORE wallet_transactions SET tx_hash = lower(tx_hash)
+  WHERE tx_hash GLOB '0[xX]*' AND substr(tx_hash, 3) NOT GLOB '*[^0-9a-fA-F]*'
+    AND tx_hash <> lower(tx_hash);
+-- One index by sender and one by status, each of which serves the order of lists.
+DROP INDEX idx_tx_from;
+DROP INDEX idx_tx_sender;
+DROP INDEX idx_tx_recipient;
+DROP INDEX idx_tx_status;
+DROP INDEX idx_tx_status_time;
+CREATE INDEX idx_tx_from ON wallet_transactions (from_key, timestamp, tx_hash);
+CREATE INDEX idx_tx_recipient ON wallet_transactions (to_key, timestamp, tx_hash);
+CREATE INDEX idx_tx_status ON wallet_transactions (status, timestamp, tx_hash);

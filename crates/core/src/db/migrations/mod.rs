@@ -7,7 +7,7 @@
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
 use super::connection::APPLICATION_ID;
-use super::{meta, search};
+use super::{meta, search, transactions};
 
 /// One step.
 pub struct Migration {
@@ -16,40 +16,53 @@ pub struct Migration {
     /// What it does, for `schema.history`.
     pub description: &'static str,
     sql: &'static str,
+    /// What SQL can't do, after it.
+    then: Option<fn(&Connection) -> rusqlite::Result<()>>,
 }
 
 /// All steps, in order. Migration 1 is the seed's schema, name by name.
 pub const MIGRATIONS: &[Migration] = &[
-    Migration { version: 1, description: "Initial schema", sql: include_str!("0001_initial.sql") },
+    Migration {
+        version: 1,
+        description: "Initial schema",
+        sql: include_str!("0001_initial.sql"),
+        then: None,
+    },
     Migration {
         version: 2,
         description: "Revisions, change feed, request ids, dependencies",
         sql: include_str!("0002_revisions_and_feed.sql"),
+        then: None,
     },
     Migration {
         version: 3,
         description: "Blob contents, holders and references",
         sql: include_str!("0003_blobs.sql"),
+        then: None,
     },
     Migration {
         version: 4,
         description: "Request answers pruned in order",
         sql: include_str!("0004_request_answers_in_order.sql"),
+        then: None,
     },
     Migration {
         version: 5,
         description: "Tokens and sockets of components",
         sql: include_str!("0005_access.sql"),
+        then: None,
     },
     Migration {
         version: 6,
         description: "All records of components, search, jobs",
         sql: include_str!("0006_records.sql"),
+        then: None,
     },
     Migration {
         version: 7,
         description: "What keeps contents, uploads",
         sql: include_str!("0007_blob_life.sql"),
+        then: Some(transactions::count_anew),
     },
 ];
 
@@ -109,6 +122,9 @@ fn apply(connection: &mut Connection, step: &Migration, now: i64) -> Result<(), 
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     }
     transaction.execute_batch(step.sql)?;
+    if let Some(then) = step.then {
+        then(&transaction)?;
+    }
     transaction.execute(
         "INSERT INTO schema_version (version, applied_at, description) VALUES (?1, ?2, ?3)",
         (step.version, now, step.description),
@@ -283,6 +299,55 @@ mod tests {
         assert!(migrate(&mut connection, latest(), 3).unwrap().is_empty());
     }
 
+    /// Sums of transactions came with version 6, which counted none of those that were there: statistics
+    /// said that there were none, and none that was pending could ever be confirmed.
+    #[test]
+    fn transactions_from_before_there_were_totals_are_counted() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection, 1, 1).unwrap();
+        connection
+            .execute_batch(
+                "INSERT INTO components VALUES ('c','C','1','backend',NULL,NULL,NULL,'{}',NULL,5,20);
+                 INSERT INTO applications VALUES ('a','A','1',NULL,NULL,NULL,'{}',NULL,5,NULL,0);
+                 INSERT INTO component_registry VALUES ('c','1',7,'e','running',1,NULL,0);
+                 INSERT INTO keys_metadata VALUES (NULL,'c',4,'pk','ed25519',NULL,1,NULL);
+                 INSERT INTO autonomi_cache VALUES ('ant://1','h','h',5,'d',1,1,1);
+                 INSERT INTO user_preferences VALUES ('k','1',9);
+                 INSERT INTO wallet_transactions VALUES
+                   ('1','f','t','0.1',NULL,'n','pending',NULL,NULL,NULL,NULL,1,NULL),
+                   ('2','f','t','0.2',NULL,'n','pending',NULL,NULL,NULL,NULL,2,NULL),
+                   ('3','f','t','99999999999999999999',NULL,'n','confirmed',NULL,NULL,NULL,'c',3,3),
+                   ('4','f','t','1e3',NULL,'n','failed',NULL,NULL,NULL,NULL,4,NULL),
+                   ('5','f','t','7','0xA','n','pending',NULL,NULL,NULL,'c',5,NULL);",
+            )
+            .unwrap();
+        migrate(&mut connection, 6, 2).unwrap();
+        // What version 6 itself has counted is not counted twice.
+        connection
+            .execute("INSERT INTO transaction_totals VALUES ('', '', 'pending', 1, '0.1')", [])
+            .unwrap();
+        migrate(&mut connection, latest(), 3).unwrap();
+        let totals: Vec<String> = connection
+            .prepare(
+                "SELECT concat_ws('|', component_id, token_address, status, count, amount)
+                 FROM transaction_totals",
+            )
+            .unwrap()
+            .query_map([], |row| row.get(0))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        assert_eq!(
+            totals,
+            [
+                "||failed|1|0",
+                "||pending|2|0.3",
+                "c||confirmed|1|99999999999999999999",
+                "c|0xa|pending|1|7",
+            ]
+        );
+    }
+
     /// A broken search index made `quick_check` fail, and with it every later migration: the daemon would
     /// have refused a root whose records were whole.
     #[test]
@@ -300,6 +365,7 @@ mod tests {
             version: latest() + 1,
             description: "later",
             sql: "CREATE TABLE later (x)",
+            then: None,
         };
         apply(&mut connection, &step, 2).unwrap();
         assert!(meta::search_is_stale(&connection).unwrap());

@@ -1,7 +1,7 @@
 //! The rows of the indices: one for each record, written from what the record says.
 
 use osnova_storage_api::wire::JsonText;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -17,6 +17,7 @@ const RECREATE: &str = "
     DROP TABLE IF EXISTS search_components;
     DROP TABLE IF EXISTS search_applications;
     DROP TABLE IF EXISTS search_messages;
+    DROP TABLE IF EXISTS search_own_messages;
     DELETE FROM search_records;
     CREATE VIRTUAL TABLE search_components USING fts5 (
       name, description, author, keywords, content = '', contentless_delete = 1,
@@ -29,6 +30,10 @@ const RECREATE: &str = "
     CREATE VIRTUAL TABLE search_messages USING fts5 (
       sender, channel, body, content = '', contentless_delete = 1,
       tokenize = 'unicode61 remove_diacritics 2', prefix = '2 3'
+    );
+    CREATE VIRTUAL TABLE search_own_messages USING fts5 (
+      sender, channel, body, content = '', contentless_delete = 1,
+      tokenize = 'unicode61 remove_diacritics 2'
     );";
 
 /// The SQL of what is searched.
@@ -66,17 +71,22 @@ fn statements(what: Searched) -> Statements {
                    ORDER BY application_id LIMIT ?2",
         },
         Searched::Messages => Statements {
-            read: "SELECT sender, channel, body, NULL FROM messages WHERE message_id = ?1",
+            read: "SELECT sender, channel, body, NULL, component_id
+                   FROM messages WHERE message_id = ?1",
             manifest: false,
-            // The fourth text is not there; naming it keeps one list of parameters for all.
             insert: "INSERT OR REPLACE INTO search_messages (rowid, sender, channel, body)
-                     SELECT ?1, ?2, ?3, ?4 WHERE ?5 = ''",
+                     VALUES (?1, ?2, ?3, ?4)",
             delete: "DELETE FROM search_messages WHERE rowid = ?1",
             keys: "SELECT message_id FROM messages WHERE message_id > ?1
                    ORDER BY message_id LIMIT ?2",
         },
     }
 }
+
+/// The index of the messages of components, each word marked with whose it is ([`text::Holder`]).
+const INSERT_OWN: &str = "INSERT OR REPLACE INTO search_own_messages (rowid, sender, channel, body)
+                          VALUES (?1, ?2, ?3, ?4)";
+const DELETE_OWN: &str = "DELETE FROM search_own_messages WHERE rowid = ?1";
 
 /// Brings the row of a record up to what the record says, and takes it away where there is no record.
 /// Says about how many bytes were written.
@@ -93,11 +103,17 @@ pub(in crate::db) fn write(
         )?
         .query_row((namespace, key), |row| row.get(0))
         .optional()?;
-    let texts = connection
+    let read = connection
         .prepare_cached(sql.read)?
-        .query_row([key], |row| texts(row, sql.manifest))
+        .query_row([key], |row| Ok((texts(row, sql.manifest)?, own_texts(row, what)?)))
         .optional()?;
-    let Some([first, second, third, fourth]) = texts else {
+    if let Some(id) = known
+        && what == Searched::Messages
+        && read.as_ref().is_none_or(|(_, own)| own.is_none())
+    {
+        connection.prepare_cached(DELETE_OWN)?.execute([id])?;
+    }
+    let Some((texts, own)) = read else {
         if let Some(id) = known {
             connection.prepare_cached(sql.delete)?.execute([id])?;
             connection
@@ -108,16 +124,38 @@ pub(in crate::db) fn write(
     };
     let id = match known {
         Some(id) => id,
-        None => connection
-            .prepare_cached(
-                "INSERT INTO search_records (namespace, record_key) VALUES (?1, ?2)
-                 RETURNING search_id",
-            )?
-            .query_row((namespace, key), |row| row.get(0))?,
+        None => {
+            // RETURNING would have a savepoint of its own for each record; see `tx::Tx`.
+            connection
+                .prepare_cached(
+                    "INSERT INTO search_records (namespace, record_key) VALUES (?1, ?2)",
+                )?
+                .execute((namespace, key))?;
+            connection.last_insert_rowid()
+        }
     };
-    let bytes = first.len() + second.len() + third.len() + fourth.len();
-    connection.prepare_cached(sql.insert)?.execute(params![id, first, second, third, fourth])?;
+    let mut bytes = insert(connection, sql.insert, id, &texts)?;
+    if let Some(own) = own {
+        bytes += insert(connection, INSERT_OWN, id, &own)?;
+    }
     Ok(bytes)
+}
+
+/// Writes the row of an index; about how many bytes.
+fn insert(
+    connection: &Connection,
+    sql: &str,
+    id: i64,
+    texts: &[String],
+) -> rusqlite::Result<usize> {
+    let mut insert = connection.prepare_cached(sql)?;
+    insert.raw_bind_parameter(1, id)?;
+    // An index of fewer texts takes as many as it has.
+    for (text, parameter) in texts.iter().zip(2..=insert.parameter_count()) {
+        insert.raw_bind_parameter(parameter, text)?;
+    }
+    insert.raw_execute()?;
+    Ok(texts.iter().map(String::len).sum())
 }
 
 /// Whether a record is there and says these texts.
@@ -150,6 +188,20 @@ fn texts(row: &Row<'_>, manifest: bool) -> rusqlite::Result<[String; 4]> {
         }
     }
     Ok(texts)
+}
+
+/// The texts of a component's message with each word marked as the component's; none of anything else.
+fn own_texts(row: &Row<'_>, what: Searched) -> rusqlite::Result<Option<[String; 3]>> {
+    if what != Searched::Messages {
+        return Ok(None);
+    }
+    let Some(component) = row.get_ref(4)?.as_str_or_null()? else { return Ok(None) };
+    let holder = text::Holder::of(component);
+    let mut texts = <[String; 3]>::default();
+    for (column, into) in texts.iter_mut().enumerate() {
+        holder.mark(into, row.get_ref(column)?.as_str_or_null()?.unwrap_or_default());
+    }
+    Ok(Some(texts))
 }
 
 /// The keywords of a manifest: the texts of its top-level array `keywords`, as far as they count.

@@ -5,6 +5,9 @@
 //! then say, once a group and just before its COMMIT, since FTS5 flushes its words at every savepoint
 //! and a call has one of its own ([`index`]).
 //!
+//! A component finds its own messages by an index of their own, in which each word is marked with whose it
+//! is: in the common one the time of a search, and the order of what is found, tell of the messages of others.
+//!
 //! An index is derived, so it never stands in the way of a record: where it can't be written the record
 //! is stored all the same, the index is marked as stale, and a job builds it anew through the
 //! writer, slice by slice ([`rebuild`]). Searches meanwhile find what is indexed so far.
@@ -37,12 +40,12 @@ impl Searched {
     /// All of it.
     pub(super) const ALL: [Self; 3] = [Self::Components, Self::Applications, Self::Messages];
 
-    /// The table of its index.
-    fn index(self) -> &'static str {
+    /// The tables of its indices.
+    fn indices(self) -> &'static [&'static str] {
         match self {
-            Self::Components => "search_components",
-            Self::Applications => "search_applications",
-            Self::Messages => "search_messages",
+            Self::Components => &["search_components"],
+            Self::Applications => &["search_applications"],
+            Self::Messages => &["search_messages", "search_own_messages"],
         }
     }
 
@@ -60,7 +63,7 @@ impl Searched {
 /// anew from the records: those are whole all the same.
 pub(crate) fn is_about_index(line: &str) -> bool {
     (line.starts_with("fts5: ") || line.contains(" FTS5 table "))
-        && Searched::ALL.iter().any(|what| line.contains(what.index()))
+        && Searched::ALL.iter().flat_map(|what| what.indices()).any(|index| line.contains(index))
 }
 
 /// The records that a transaction changed and whose words are not written yet, in the order of their

@@ -6,13 +6,13 @@ use osnova_storage_api::components::{ComponentHit, ComponentHits};
 use osnova_storage_api::messages::{MessageHit, MessageHits};
 use osnova_storage_api::search::SearchParams;
 use osnova_storage_api::wire::{JsonText, Name, Text};
-use rusqlite::{ErrorCode, ToSql, named_params};
+use rusqlite::{ErrorCode, ToSql};
 
 use super::super::messages as message_rows;
 use super::super::page::{ESCAPED, PAGE_BYTES};
 use super::super::tx::Reader;
 use super::super::{applications as application_rows, components as component_rows};
-use super::text::Query;
+use super::text::{Holder, Query};
 use super::{index, snippet};
 use crate::caller::Caller;
 use crate::error::{Result, StoreError};
@@ -25,7 +25,7 @@ const RETRY_AFTER_MS: u64 = 1000;
 /// The statement that finds records. The weights say how much a word counts in which text: what a
 /// thing is called more than what is said of it.
 macro_rules! find {
-    ($table:literal, $weights:literal, $join:literal, $condition:literal) => {
+    ($table:literal, $weights:literal) => {
         concat!(
             "SELECT record_key, bm25(",
             $table,
@@ -35,26 +35,23 @@ macro_rules! find {
             $table,
             " JOIN search_records ON search_id = ",
             $table,
-            ".rowid ",
-            $join,
-            " WHERE ",
+            ".rowid WHERE ",
             $table,
-            " MATCH :expression ",
-            $condition,
-            " ORDER BY score, record_key LIMIT :limit"
+            " MATCH :expression ORDER BY score, record_key LIMIT :limit"
         )
     };
 }
 
-const FIND_COMPONENTS: &str = find!("search_components", "10, 4, 2, 6", "", "");
-const FIND_APPLICATIONS: &str = find!("search_applications", "10, 4, 2, 6", "", "");
-const FIND_MESSAGES: &str = find!("search_messages", "2, 2, 4", "", "");
-const FIND_MESSAGES_OF: &str = find!(
-    "search_messages",
-    "2, 2, 4",
-    "JOIN messages ON message_id = record_key",
-    "AND component_id = :component"
-);
+const FIND_COMPONENTS: &str = find!("search_components", "10, 4, 2, 6");
+const FIND_APPLICATIONS: &str = find!("search_applications", "10, 4, 2, 6");
+const FIND_MESSAGES: &str = find!("search_messages", "2, 2, 4");
+/// A component's own, the newest first: how much a word is worth is counted over the messages of all.
+const FIND_OWN_MESSAGES: &str = "
+    SELECT record_key, 0.0 FROM search_own_messages
+      JOIN search_records ON search_id = search_own_messages.rowid
+      JOIN messages ON message_id = record_key
+    WHERE search_own_messages MATCH :expression AND component_id = :component
+    ORDER BY timestamp DESC, message_id LIMIT :limit";
 
 /// A record that was found.
 struct Found<T> {
@@ -72,7 +69,7 @@ pub fn components(
     caller: &Caller,
     params: &SearchParams,
 ) -> Result<ComponentHits> {
-    let found = search(reader, caller, params, FIND_COMPONENTS, &[], |query, key| {
+    let found = search(reader, caller, params, FIND_COMPONENTS, |query, key| {
         let Some(record) = component_rows::find(reader, &parse(key)?)? else { return Ok(None) };
         let description = text(record.description.as_ref());
         let author = name(record.author.as_ref());
@@ -96,7 +93,7 @@ pub fn applications(
     caller: &Caller,
     params: &SearchParams,
 ) -> Result<ApplicationHits> {
-    let found = search(reader, caller, params, FIND_APPLICATIONS, &[], |query, key| {
+    let found = search(reader, caller, params, FIND_APPLICATIONS, |query, key| {
         let Some(record) = application_rows::find_any(reader, &parse(key)?)? else {
             return Ok(None);
         };
@@ -118,13 +115,11 @@ pub fn applications(
 /// # Errors
 /// `unavailable` while the index is broken.
 pub fn messages(reader: Reader<'_>, caller: &Caller, params: &SearchParams) -> Result<MessageHits> {
-    let holder = caller.holder();
-    let own: [(&str, &dyn ToSql); 1] = [(":component", &holder)];
-    let (sql, bound) = match caller {
-        Caller::Owner => (FIND_MESSAGES, &own[..0]),
-        Caller::Component { .. } => (FIND_MESSAGES_OF, &own[..]),
+    let sql = match caller {
+        Caller::Owner => FIND_MESSAGES,
+        Caller::Component { .. } => FIND_OWN_MESSAGES,
     };
-    let found = search(reader, caller, params, sql, bound, |query, key| {
+    let found = search(reader, caller, params, sql, |query, key| {
         let record = message_rows::find(reader, &parse(key)?)?;
         // It may have become another's since it was found.
         let Some(record) = record.filter(|record| caller.sees(record.component_id.as_ref())) else {
@@ -177,13 +172,12 @@ fn search<T>(
     caller: &Caller,
     params: &SearchParams,
     sql: &'static str,
-    bound: &[(&str, &dyn ToSql)],
     read: impl Fn(&Query, &str) -> Result<Option<(String, usize, T)>>,
 ) -> Result<Vec<Found<T>>> {
     let Some(query) = Query::parse(params.query.as_str()) else { return Ok(Vec::new()) };
     let limit = params.limit.map_or(DEFAULT_LIMIT, |limit| limit.0);
     let keys =
-        keys(reader, &query, sql, bound, limit).map_err(|error| index_error(reader, error))?;
+        keys(reader, caller, &query, sql, limit).map_err(|error| index_error(reader, error))?;
     let mut found: Vec<Found<T>> = Vec::new();
     let mut bytes = 0;
     for (key, rank) in keys {
@@ -203,17 +197,21 @@ fn search<T>(
 /// The keys of the records that are found, with their ranks: the lower, the better.
 fn keys(
     reader: Reader<'_>,
+    caller: &Caller,
     query: &Query,
     sql: &'static str,
-    bound: &[(&str, &dyn ToSql)],
     limit: u16,
 ) -> rusqlite::Result<Vec<(String, f64)>> {
-    let expression = query.expression();
-    let mut all: Vec<(&str, &dyn ToSql)> =
-        named_params! { ":expression": expression, ":limit": limit }.to_vec();
-    all.extend_from_slice(bound);
+    let component = (sql == FIND_OWN_MESSAGES).then(|| caller.holder());
+    let expression = match component {
+        Some(component) => query.expression_of(&Holder::of(component)),
+        None => query.expression(),
+    };
+    let all: [(&str, &dyn ToSql); 3] =
+        [(":expression", &expression), (":limit", &limit), (":component", &component)];
+    let bound = if component.is_some() { &all[..] } else { &all[..2] };
     let mut statement = reader.connection().prepare_cached(sql)?;
-    let rows = statement.query_map(all.as_slice(), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let rows = statement.query_map(bound, |row| Ok((row.get(0)?, row.get(1)?)))?;
     rows.collect()
 }
 

@@ -8,6 +8,8 @@
 //! What a person types never reaches FTS5 as syntax: it is cut into words here, and each stands in
 //! quotes. A word holds letters, digits and marks only, so it can hold no quote.
 
+use sha2::{Digest, Sha256};
+
 use super::fold;
 
 /// What is typed beyond this many words is not looked at: no person types more, and each costs a look
@@ -28,6 +30,31 @@ enum Term {
     },
     /// Characters that stand side by side.
     Run(Vec<char>),
+}
+
+/// Whose words they are. In the index of the components' own messages each word begins with this, so that
+/// a look for a component's words meets no other's: not even the time it takes tells of them.
+#[derive(Debug)]
+pub(super) struct Holder(String);
+
+impl Holder {
+    /// That of a component: as long for each, so that none is the beginning of another.
+    pub(super) fn of(component: &str) -> Self {
+        let hash = Sha256::digest(component);
+        let mut mark = String::with_capacity(16);
+        for byte in &hash[..8] {
+            // Letters alone: between a digit and a letter no tokenizer may see the end of a word.
+            mark.extend([byte >> 4, byte & 15].map(|half| char::from(b'a' + half)));
+        }
+        Self(mark)
+    }
+
+    /// Appends the words of a text, marked.
+    pub(super) fn mark(&self, into: &mut String, text: &str) {
+        for piece in pieces(text) {
+            into.extend([" ", self.0.as_str(), piece.text]);
+        }
+    }
 }
 
 /// What a person looks for.
@@ -140,6 +167,15 @@ impl Query {
     /// The same for FTS5: texts in quotes. Side by side they are joined by AND, and one in which FTS5
     /// finds no word is passed over, which after an explicit AND it would not be.
     pub(super) fn expression(&self) -> String {
+        self.marked("")
+    }
+
+    /// The same for the index of the components' own messages.
+    pub(super) fn expression_of(&self, holder: &Holder) -> String {
+        self.marked(&holder.0)
+    }
+
+    fn marked(&self, mark: &str) -> String {
         let mut expression = String::new();
         for term in &self.terms {
             if !expression.is_empty() {
@@ -147,8 +183,13 @@ impl Query {
             }
             expression.push('"');
             match term {
-                Term::Word { typed, .. } => expression.push_str(typed),
-                Term::Run(run) => run.iter().for_each(|c| expression.extend([*c, ' '])),
+                Term::Word { typed, .. } => expression.extend([mark, typed]),
+                Term::Run(run) => {
+                    for character in run {
+                        expression.push_str(mark);
+                        expression.extend([*character, ' ']);
+                    }
+                }
             }
             expression.push('"');
             if matches!(term, Term::Word { prefix: true, .. }) {
@@ -224,6 +265,19 @@ mod tests {
         for nothing in ["", "  ", "\"", "\"*", "-- !? ()", "🎉", "・"] {
             assert_eq!(expression(nothing), None, "{nothing}");
         }
+    }
+
+    #[test]
+    fn a_holders_words_are_marked_alike_in_the_index_and_in_what_is_looked_for() {
+        let holder = Holder::of("org.example.a");
+        let mark = holder.0.as_str();
+        let mut marked = String::new();
+        holder.mark(&mut marked, "Old «rain», 天気");
+        assert_eq!(marked, format!(" {mark}Old {mark}rain {mark}天 {mark}気"));
+        let expression = Query::parse("天気 ra").unwrap().expression_of(&holder);
+        assert_eq!(expression, format!("\"{mark}天 {mark}気 \" \"{mark}ra\"*"));
+        assert_eq!(mark.len(), Holder::of("b").0.len());
+        assert_ne!(mark, Holder::of("b").0);
     }
 
     #[test]
