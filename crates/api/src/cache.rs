@@ -79,6 +79,8 @@ pub struct CacheTotals {
     pub entries: u64,
     /// Their sizes together, in bytes.
     pub bytes: u64,
+    /// How many bytes they would take more if those of the same content did not share it.
+    pub saved_bytes: u64,
     /// Calls of `cache.get` that found something, since the start of the daemon.
     pub hits: u64,
     /// Calls of `cache.get` that found nothing, since the start of the daemon.
@@ -254,7 +256,7 @@ methods! {
         examples: [Example {
             name: "how full",
             params: "{}",
-            result: r#"{"entries":1,"bytes":14,"hits":0,"misses":0}"#,
+            result: r#"{"entries":1,"bytes":14,"savedBytes":0,"hits":0,"misses":0}"#,
         }],
     }
 }

@@ -166,6 +166,8 @@ mod tests {
                 "blobs.has",
                 "blobs.list",
                 "blobs.usage",
+                "blobs.uploadStatus",
+                "blobs.listUploads",
                 "batch.apply",
                 "auth.whoami",
                 "rpc.discover"

@@ -33,6 +33,8 @@ pub enum Cause {
     Quarantine,
     /// Files without a row were given one; nothing is wrong.
     Adopted,
+    /// Files without a row can't be read.
+    Unadopted,
     /// A sealed value of a component does not open.
     ValueDamaged,
     /// The wall clock jumped: what has expired is not deleted until it can be trusted again.
@@ -62,6 +64,7 @@ impl Cause {
             | Cause::BlobDamaged
             | Cause::Quarantine
             | Cause::Adopted
+            | Cause::Unadopted
             | Cause::Recovered => "blobs",
             Cause::LogsIo => "logs",
             Cause::Sockets => "sockets",

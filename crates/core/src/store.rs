@@ -150,6 +150,7 @@ impl Store {
             db: Arc::clone(&db),
             jobs: Arc::clone(&jobs),
             vault: vault.clone(),
+            cache: options.cache,
         };
         let keeper = keeper::Keeper::start(care.clone(), options.care)?;
         Ok(Self {

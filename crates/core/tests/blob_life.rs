@@ -277,6 +277,21 @@ fn an_eviction_does_not_take_what_was_put_and_not_named_since() {
     cached(&store, "a", &hash).unwrap();
     assert_eq!(evict(), 1);
     assert!(!is_there(&root, &store, &hash));
+    // Two put, and one hands it over by two addresses: that is one hand-over.
+    for _ in 0..2 {
+        put_unpinned(&store, &owner(), b"shared");
+    }
+    cached(&store, "a", &hash).unwrap();
+    cached(&store, "b", &hash).unwrap();
+    assert_eq!(evict(), 2);
+    assert!(is_there(&root, &store, &hash));
+    // To pin and unpin it takes nothing of it either.
+    put_unpinned(&store, &owner(), b"shared");
+    write(&store, &owner(), blobs::pin, &json!({ "hash": hash })).unwrap();
+    write(&store, &owner(), blobs::unpin, &json!({ "hash": hash })).unwrap();
+    cached(&store, "a", &hash).unwrap();
+    assert_eq!(evict(), 1);
+    assert!(is_there(&root, &store, &hash));
 }
 
 #[test]
@@ -374,6 +389,135 @@ fn a_file_that_is_not_what_its_name_says_is_put_aside() {
     assert_eq!(adopt(&store)["quarantined"], 1);
     assert_eq!(names_in(&root.path().join("blobs/.quarantine")).len(), 4);
     assert_eq!(store.status("").status, Health::Ok);
+}
+
+/// One entry that could not be read ended the adoption of all that came after it, and the daemon did not try
+/// again.
+#[test]
+fn an_entry_that_is_no_file_keeps_no_other_from_being_adopted() {
+    let root = Root::new();
+    let store = root.open_unlocked();
+    let hashes: Vec<BlobHash> =
+        (0..10).map(|seed| put_blob(&store, &owner(), &content(seed, 100)).unwrap().hash).collect();
+    drop(store);
+    for name in names_in(&root.path()).iter().filter(|name| name.starts_with("osnova.db")) {
+        fs::remove_file(root.path().join(name)).unwrap();
+    }
+    let folder = root.blob(&sha256(b"a folder"));
+    fs::create_dir(&folder).unwrap();
+    let store = root.open_unlocked();
+    let result = adopt(&store);
+    assert_eq!((&result["adopted"], &result["unreadable"]), (&json!(10), &json!(1)));
+    for hash in &hashes {
+        assert!(read_blob(&store, &owner(), hash).is_ok());
+    }
+    assert_eq!(store.status("").status, Health::Degraded);
+    fs::remove_dir(folder).unwrap();
+    assert_eq!(adopt(&store)["unreadable"], 0);
+    assert_eq!(store.status("").status, Health::Ok);
+}
+
+/// A new root beside one torn file took no key, ever.
+#[test]
+fn a_torn_file_says_nothing_of_a_key() {
+    let root = Root::new();
+    fs::create_dir_all(root.path().join("blobs")).unwrap();
+    let store = {
+        let other = Root::new();
+        let store = other.open_unlocked();
+        let hash = put_blob(&store, &owner(), &content(1, 1000)).unwrap().hash;
+        let whole = fs::read(other.blob(&hash)).unwrap();
+        fs::write(root.blob(&hash), &whole[..500]).unwrap();
+        fs::write(root.blob(&sha256(b"garbage")), [7; 300]).unwrap();
+        fs::create_dir(root.blob(&sha256(b"a folder"))).unwrap();
+        root.open()
+    };
+    store.unlock(key_of(9)).unwrap();
+    put_blob(&store, &owner(), b"more").unwrap();
+}
+
+/// Who met damage was told so, and who then put the content again was told that it is there.
+#[test]
+fn a_put_heals_a_content_whose_damage_a_reader_met() {
+    let root = Root::new();
+    let store = root.open_unlocked();
+    let bytes = content(1, 300_000);
+    let hash = put_blob(&store, &owner(), &bytes).unwrap().hash;
+    let mut file = fs::read(root.blob(&hash)).unwrap();
+    *file.last_mut().unwrap() ^= 1;
+    fs::write(root.blob(&hash), &file).unwrap();
+    assert_eq!(code(&read_blob(&store, &owner(), &hash)), ErrorCode::IntegrityError);
+    assert_eq!(store.status("").status, Health::Degraded);
+    put_blob(&store, &owner(), &bytes).unwrap();
+    assert!(read_blob(&store, &owner(), &hash).unwrap() == bytes);
+    assert_eq!(store.status("").status, Health::Ok);
+    let aside = root.path().join("blobs/.quarantine").join(format!("{hash}.enc"));
+    assert!(fs::read(aside).unwrap() == file);
+    // One that only seemed damaged is left alone: it was healed between the two.
+    put_blob(&store, &owner(), &bytes).unwrap();
+    assert_eq!(names_in(&root.path().join("blobs/.quarantine")).len(), 1);
+}
+
+/// What a crash forgets of the uptime must not make graces longer by all that it was.
+#[test]
+fn a_crash_after_a_long_time_leaves_no_grace_of_that_length() {
+    let root = Root::new();
+    let store = root.open_unlocked();
+    root.clock.advance(365 * 24 * HOUR);
+    let hash = put_unpinned(&store, &owner(), b"loose");
+    let copy = tempfile::tempdir().unwrap();
+    for name in ["osnova.db", "osnova.db-wal"] {
+        fs::copy(root.path().join(name), copy.path().join(name)).unwrap();
+    }
+    drop(store);
+    for name in ["osnova.db", "osnova.db-wal"] {
+        fs::copy(copy.path().join(name), root.path().join(name)).unwrap();
+    }
+    let store = root.open_unlocked();
+    assert_eq!(collect(&store)["contents"], 0);
+    root.clock.advance(HOUR);
+    assert_eq!(collect(&store)["contents"], 1);
+    assert!(!is_there(&root, &store, &hash));
+}
+
+#[test]
+fn a_component_evicts_nothing_by_puts_that_it_is_refused() {
+    let root = Root::new();
+    let mut options = root.options();
+    options.blobs.limit_bytes = 5 * 1224;
+    options.blobs.component_limit_bytes = Some(1500);
+    let store = Store::open(options).unwrap();
+    store.unlock(master()).unwrap();
+    for (seed, address) in (0..4).zip(["a", "b", "c", "d"]) {
+        let hash = put_unpinned(&store, &owner(), &content(seed, 1000));
+        cached(&store, address, &hash).unwrap();
+    }
+    let component = component_caller("org.example.a");
+    put_blob(&store, &component, &content(7, 1000)).unwrap();
+    assert_eq!(code(&put_blob(&store, &component, &content(8, 1000))), ErrorCode::QuotaExceeded);
+    assert_eq!(addresses(&store).len(), 4);
+}
+
+#[test]
+fn what_entries_of_the_same_content_save_is_told() {
+    let root = Root::new();
+    let store = root.open_unlocked();
+    let saved = || store.cache_stats(&owner()).unwrap().saved_bytes;
+    let one = put_blob(&store, &owner(), &content(1, 1000)).unwrap().hash;
+    let two = put_blob(&store, &owner(), &content(2, 500)).unwrap().hash;
+    for (address, hash, expected) in
+        [("a", one, 0), ("b", one, 1000), ("c", two, 1000), ("d", one, 2000)]
+    {
+        cached(&store, address, &hash).unwrap();
+        assert_eq!(saved(), expected, "{address}");
+    }
+    // One entry comes to name another content.
+    cached(&store, "d", &two).unwrap();
+    assert_eq!(saved(), 1500);
+    for (address, expected) in [("a", 500), ("b", 500), ("c", 0), ("d", 0)] {
+        write(&store, &owner(), cache::remove, &json!({ "autonomiAddress": address })).unwrap();
+        assert_eq!(saved(), expected, "{address}");
+    }
 }
 
 #[test]

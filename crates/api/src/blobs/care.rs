@@ -31,6 +31,8 @@ pub struct AdoptResult {
     /// How many are not what their name says, or open under no key at hand, and lie in
     /// `blobs/.quarantine` now.
     pub quarantined: UnsignedInteger,
+    /// How many could not be read, and lie where they lay.
+    pub unreadable: UnsignedInteger,
     /// How many were left over from contents that had been deleted, and are gone now.
     pub removed: UnsignedInteger,
 }

@@ -226,7 +226,7 @@ methods! {
     /// them in. Each is read whole: one that is what its name says is the owner's from then on, pinned; one
     /// that is not is put aside, into `blobs/.quarantine`. Nothing is lost. The daemon does so by itself when
     /// its slow look through the folder finds any. `result` is `{files, adopted, bytes, quarantined,
-    /// removed}`.
+    /// unreadable, removed}`.
     Adopt = "blobs.adopt" {
         params: CareParams,
         result: Job,

@@ -57,12 +57,26 @@ impl BlobStore {
         self.each_slice(&|_| Ok(()), &mut |hashes| {
             for hash in db.read(|reader| blobs::without_row(reader, hashes))? {
                 go_on(0)?;
-                self.adopt_one(db, keys, hash, &mut result)?;
+                match self.adopt_one(db, keys, hash, go_on, &mut result) {
+                    // One that can't be read keeps none of the others waiting.
+                    Err(error @ (StoreError::Io { .. } | StoreError::DiskFull(_))) => {
+                        tracing::warn!(%hash, %error, "a file without a row can't be adopted");
+                        result.unreadable.0 += 1;
+                    }
+                    outcome => outcome?,
+                }
             }
             result.files.0 += hashes.len() as u64;
             go_on(hashes.len() as u64)?;
             Ok(true)
         })?;
+        match result.unreadable.0 {
+            0 => self.health.clear(Cause::Unadopted),
+            count => self.health.note(
+                Cause::Unadopted,
+                format!("{count} files in blobs/ have no row and can't be read: see the log"),
+            ),
+        }
         if result.adopted.0 > 0 {
             self.health.note(
                 Cause::Adopted,
@@ -77,16 +91,30 @@ impl BlobStore {
         db: &Database,
         keys: &KeySet,
         hash: BlobHash,
+        go_on: GoOn<'_>,
         result: &mut AdoptResult,
     ) -> Result<()> {
+        let path = self.layout.blob(&hash);
+        let kind =
+            self.files().metadata(&path).map_err(|source| StoreError::io("read", &path, source))?;
+        if !kind.is_file() {
+            let source = std::io::Error::other("it is no regular file");
+            return Err(StoreError::io("read", &path, source));
+        }
         // Read before the lock is taken: a put of the same content need not wait for that long. Who renames
         // to this name meanwhile enters a row for it, which is looked for again below.
-        let found = self.read_whole(keys, &hash, &|_| Ok(()))?;
+        let read = self.file_tag(&hash)?;
+        let found = self.read_whole(keys, &hash, &|_| go_on(0))?;
         let _lock = self.locks.lock(hash);
         if db.read(|reader| blobs::is_stored(reader, &hash))? {
             return Ok(());
         }
-        let Some(tag) = self.file_tag(&hash)? else { return self.put_aside(&hash, result) };
+        let tag = self.file_tag(&hash)?;
+        if tag != read {
+            // Another lies there by now: the next look finds it.
+            return Ok(());
+        }
+        let Some(tag) = tag else { return self.put_aside(&hash, result) };
         if db.read(|reader| blobs::is_rubbish(reader, &hash, &tag))? {
             self.unlink_and_strike(db, vec![hash]);
             result.removed.0 += 1;

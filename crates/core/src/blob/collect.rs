@@ -3,21 +3,20 @@
 //! Who is due the [candidates](crate::db::blobs::candidates) say; they are asked again under the locks, in
 //! the transaction that removes the rows, so a content that was put or named meanwhile stays.
 
+use std::sync::PoisonError;
+
 use osnova_storage_api::blobs::CollectResult;
-use osnova_storage_api::wire::{BlobHash, UploadId};
+use osnova_storage_api::wire::UploadId;
 
 use super::{BlobStore, ROW_WEIGHT};
 use crate::caller::Caller;
 use crate::db::blobs::candidates::{self, Due};
 use crate::db::blobs::{self, Room, Written, uploads};
-use crate::db::{Database, cache};
+use crate::db::{Database, Reader, cache};
 use crate::error::Result;
 
 /// Contents of a slice: their locks are held over two commits, while puts of the same contents wait.
 const SLICE: usize = 64;
-/// Entries of the cache that are looked at together.
-const CHOSEN_AT_ONCE: u32 = 100;
-
 /// What stops long work between two steps, and is told how much was done since the last time.
 pub(crate) type GoOn<'a> = &'a dyn Fn(u64) -> Result<()>;
 
@@ -62,6 +61,7 @@ impl BlobStore {
             let removed =
                 db.write(SLICE * ROW_WEIGHT, move |tx| candidates::remove_due(tx, &chosen))?;
             for content in &removed {
+                self.damaged.healed(&content.hash);
                 result.contents.0 += 1;
                 result.bytes.0 += content.size;
                 result.stored_bytes.0 += content.stored_size;
@@ -83,13 +83,12 @@ impl BlobStore {
         written: &[Written],
         upload: Option<&UploadId>,
     ) -> Result<()> {
-        let room = || {
-            db.read(|reader| match upload {
-                None => blobs::room(reader, caller, written, &self.limits),
-                Some(id) => uploads::room_to_commit(reader, caller, id, written, &self.limits),
-            })
-        };
-        self.make_room_until(db, caller, &room)
+        let (by, written, limits) = (caller.clone(), written.to_vec(), self.limits);
+        let upload = upload.cloned();
+        self.make_room_until(db, caller, move |reader| match &upload {
+            None => blobs::room(reader, &by, &written, &limits),
+            Some(id) => uploads::room_to_commit(reader, &by, id, &written, &limits),
+        })
     }
 
     /// Makes room: collects what is due and then evicts the cache, as far as is needed.
@@ -100,18 +99,19 @@ impl BlobStore {
         &self,
         db: &Database,
         caller: &Caller,
-        room: &dyn Fn() -> Result<Room>,
+        room: impl Fn(Reader<'_>) -> Result<Room> + Clone + Send + 'static,
     ) -> Result<()> {
-        if room()? == Room::Enough {
+        if db.read(&room)? == Room::Enough {
             return Ok(());
         }
         // One at a time: others would remove what the first has made enough room by.
-        let _making = self.making_room.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        self.collect(db, &|_| Ok(()), &|| Ok(room()? == Room::Enough))?;
-        if room()? == Room::StoreFull {
-            self.evict_cache(db, &|| Ok(room()? != Room::StoreFull))?;
+        let _making = self.making_room.lock().unwrap_or_else(PoisonError::into_inner);
+        self.collect(db, &|_| Ok(()), &|| Ok(db.read(&room)? == Room::Enough))?;
+        if db.read(&room)? == Room::StoreFull {
+            let enough = room.clone();
+            self.evict_cache(db, move |reader| Ok(enough(reader)? != Room::StoreFull))?;
         }
-        match room()? {
+        match db.read(&room)? {
             Room::Enough => Ok(()),
             Room::StoreFull | Room::ComponentFull => Err(blobs::over_limit(caller, &self.limits)),
         }
@@ -125,45 +125,50 @@ impl BlobStore {
     pub(crate) fn evict_cache(
         &self,
         db: &Database,
-        enough: &dyn Fn() -> Result<bool>,
+        enough: impl Fn(Reader<'_>) -> Result<bool> + Clone + Send + 'static,
     ) -> Result<(u64, u64)> {
         // The order is decided by accesses that may still wait to be written.
         db.flush_deferred()?;
         let (mut entries, mut bytes) = (0, 0);
         let mut after = 0;
-        while !enough()? {
-            let chosen = db.read(|reader| cache::evictable(reader, after, CHOSEN_AT_ONCE))?;
+        while !db.read(&enough)? {
+            let chosen = db.read(|reader| cache::evictable(reader, after, SLICE))?;
             let Some(last) = chosen.last() else { break };
             after = last.accessed_seq;
-            for entry in chosen {
-                if enough()? {
-                    break;
+            let chosen: Vec<_> = chosen
+                .into_iter()
+                .filter(|chosen| !self.readers.has(&chosen.entry.blob_hash))
+                .collect();
+            let _locks = self.locks.lock_all(chosen.iter().map(|chosen| chosen.entry.blob_hash));
+            let chosen: Vec<_> = chosen
+                .into_iter()
+                .map(|chosen| {
+                    let tag = self.tag_to_remove(&chosen.entry.blob_hash);
+                    (chosen.entry.autonomi_address, chosen.accessed_seq, tag)
+                })
+                .collect();
+            let (grace, enough) = (self.limits.grace_ms, enough.clone());
+            let evicted = db.write(SLICE * ROW_WEIGHT, move |tx| {
+                let mut evicted = Vec::new();
+                for (address, seq, tag) in &chosen {
+                    if enough(tx.reader())? {
+                        break;
+                    }
+                    evicted.extend(cache::evict(tx, address, *seq, grace, *tag)?);
                 }
-                if let Some(evicted) = self.evict(db, &entry)? {
-                    entries += 1;
-                    bytes += evicted;
+                Ok(evicted)
+            })?;
+            let mut gone = Vec::new();
+            for entry in evicted {
+                entries += 1;
+                bytes += entry.bytes;
+                if entry.unlink {
+                    self.damaged.healed(&entry.hash);
+                    gone.push(entry.hash);
                 }
             }
+            self.unlink_and_strike(db, gone);
         }
         Ok((entries, bytes))
-    }
-
-    /// Evicts an entry of the cache, and its content where nothing else keeps it; the entry's bytes, or
-    /// nothing where it was accessed since it was chosen, or its content is being read.
-    fn evict(&self, db: &Database, chosen: &cache::Stored) -> Result<Option<u64>> {
-        let hash: BlobHash = chosen.entry.blob_hash;
-        if self.readers.has(&hash) {
-            return Ok(None);
-        }
-        let _lock = self.locks.lock(hash);
-        let (address, seq) = (chosen.entry.autonomi_address.clone(), chosen.accessed_seq);
-        let grace = self.limits.grace_ms;
-        let tag = self.tag_to_remove(&hash);
-        let evicted =
-            db.write(ROW_WEIGHT, move |tx| cache::evict(tx, &address, seq, grace, tag))?;
-        if let Some((_, true)) = evicted {
-            self.unlink_and_strike(db, vec![hash]);
-        }
-        Ok(evicted.map(|(bytes, _)| bytes))
     }
 }

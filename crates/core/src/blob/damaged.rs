@@ -43,6 +43,11 @@ impl Damaged {
         }
     }
 
+    /// Whether it is known to be missing or damaged.
+    pub(super) fn has(&self, hash: &BlobHash) -> bool {
+        self.hashes().contains(hash)
+    }
+
     fn hashes(&self) -> MutexGuard<'_, BTreeSet<BlobHash>> {
         self.hashes.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -63,8 +68,13 @@ impl BlobStore {
         self.files()
             .rename(&from, &to)
             .map_err(|source| StoreError::io("rename to", &to, source))?;
-        sync_dir(self.files(), &folder)?;
-        self.sync_folder()?;
+        if let Err(error) = sync_dir(self.files(), &folder).and_then(|()| self.sync_folder()) {
+            // Nobody shall find it missing.
+            if self.files().rename(&to, &from).is_err() {
+                self.damaged.note(*hash);
+            }
+            return Err(error);
+        }
         tracing::error!(path = %to.display(), "a blob file that is not what its name says was put aside");
         self.note_quarantine();
         Ok(())

@@ -7,6 +7,7 @@ use osnova_storage_api::blobs::BlobPut;
 use osnova_storage_api::wire::{BlobHash, UnsignedInteger, UploadId};
 
 use super::temporary::Temporary;
+use super::whole::Fault;
 use super::{BlobStore, ROW_WEIGHT};
 use crate::caller::Caller;
 use crate::db::blobs::{self, Holding, Written, uploads};
@@ -140,15 +141,16 @@ impl BlobStore {
                 continue;
             }
             let stored = db.read(|reader| blobs::is_stored(reader, &hash))?;
-            // To put a content again heals one whose file is missing, or can't be opened, for whatever
-            // reason; the caller may be about to discard the last whole copy.
-            let lost = stored && self.open_file(keys, &hash).is_err();
+            // To put a content again heals one whose file is missing or damaged; the caller may be about to
+            // discard the last whole copy. Where nobody can tell, for the system fails, nor may he be told
+            // that it is there.
+            let lost = stored && self.is_lost(keys, &hash)?;
             if !stored || lost {
                 if *here {
                     // It was removed or damaged meanwhile: the file counts after all.
                     temporary.sync().map_err(|error| self.noted_file_error(error))?;
                 }
-                let is_new = !self.keep_what_lies_there(keys, &hash)? && !stored;
+                let is_new = !self.keep_what_lies_there(keys, &hash, lost)? && !stored;
                 temporary
                     .rename(&self.layout.blob(&hash))
                     .map_err(|error| self.noted_file_error(error))?;
@@ -194,16 +196,25 @@ impl BlobStore {
         Ok(created)
     }
 
+    /// Whether the file of a content is missing or damaged. Under the lock on the hash.
+    fn is_lost(&self, keys: &KeySet, hash: &BlobHash) -> Result<bool> {
+        if self.open_raw(keys, hash)?.is_err() {
+            return Ok(true);
+        }
+        // Its header is whole. Where someone met damage behind it, that is looked for.
+        Ok(self.damaged.has(hash) && self.read_whole(keys, hash, &|_| Ok(()))?.is_err())
+    }
+
     /// Puts aside a file that is about to be replaced, unless it is the content that replaces it. True where
     /// such a one lies there. Under the lock on the hash.
-    fn keep_what_lies_there(&self, keys: &KeySet, hash: &BlobHash) -> Result<bool> {
-        if !self.has_file(hash) {
-            return Ok(false);
+    fn keep_what_lies_there(&self, keys: &KeySet, hash: &BlobHash, lost: bool) -> Result<bool> {
+        match self.open_raw(keys, hash)? {
+            Err(Fault::Missing) => Ok(false),
+            Ok(_) if !lost => Ok(true),
+            _ => {
+                self.quarantine(hash)?;
+                Ok(false)
+            }
         }
-        let is_whole = matches!(self.open_raw(keys, hash), Ok(Ok(_)));
-        if !is_whole {
-            self.quarantine(hash)?;
-        }
-        Ok(is_whole)
     }
 }

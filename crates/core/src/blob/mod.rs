@@ -49,18 +49,23 @@ use crate::vault::keys::KeySet;
 use adopt::name_of;
 use damaged::Damaged;
 use folder_sync::FolderSync;
-use format::{AnyBlob, SealError, Sealed, seal_stream};
+use format::{AnyBlob, SealError, Sealed, UNAUTHENTIC, seal_stream};
 use locks::HashLocks;
+use reading::Watch;
 use temporary::Temporary;
 use upload_locks::UploadLocks;
+use whole::Fault;
 
 /// About how many bytes the row of a content takes in the database.
 const ROW_WEIGHT: usize = 512;
 /// Free space is looked at again after this many bytes of a put.
 const RESERVE_CHECK_BYTES: u64 = 16 << 20;
 
-/// How many files a key is tried on where the root has no check value.
+/// How many files under another key refuse a key where the root has no check value; and of format 0, which
+/// don't name theirs.
 const KEY_SAMPLES: usize = 8;
+/// How many files a key is tried on.
+const KEY_LOOKS: usize = 1000;
 
 /// The bounds of the blob store.
 #[derive(Debug, Clone, Copy)]
@@ -120,7 +125,7 @@ pub struct BlobStore {
     locks: HashLocks,
     limits: BlobLimits,
     health: Health,
-    damaged: Damaged,
+    damaged: Arc<Damaged>,
     readers: Readers,
     /// Held by the one who makes room.
     making_room: Mutex<()>,
@@ -136,7 +141,7 @@ impl BlobStore {
         health: Health,
         readers: Readers,
     ) -> Self {
-        let damaged = Damaged::new(health.clone());
+        let damaged = Arc::new(Damaged::new(health.clone()));
         let locks = HashLocks::default();
         let (making_room, folder_sync) = (Mutex::default(), FolderSync::default());
         let uploads = UploadLocks::default();
@@ -284,7 +289,8 @@ impl BlobStore {
                 self.damaged.note(*hash);
             }
         }
-        Ok(OpenBlob::new(opened?, *hash, stat.content_type, reading))
+        let watch = Watch { reading, damaged: Arc::clone(&self.damaged) };
+        Ok(OpenBlob::new(opened?, *hash, stat.content_type, watch))
     }
 
     fn open_file(&self, keys: &KeySet, hash: &BlobHash) -> Result<AnyBlob<Arc<FileHandle>>> {
@@ -293,39 +299,30 @@ impl BlobStore {
         })
     }
 
-    /// Whether these keys open what is stored: one file that opens says so, and a few are tried, for
-    /// one may be damaged. `None` where nothing is stored.
+    /// Whether these keys open what is stored: one file that opens says so, and a few are tried, for one may
+    /// be damaged: that says nothing of a key. `None` where nothing is stored.
     pub(crate) fn keys_fit(&self, db: &Database, keys: &KeySet) -> Result<Option<bool>> {
-        let samples = self.some_files()?;
-        if samples.is_empty() {
-            return Ok(db.read(blobs::any_content)?.then_some(false));
-        }
-        for hash in samples {
-            match self.open_file(keys, &hash) {
-                Ok(_) => return Ok(Some(true)),
-                Err(StoreError::Damaged(_)) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(Some(false))
-    }
-
-    /// A few files with the name of a content, whether or not they have a row.
-    fn some_files(&self) -> Result<Vec<BlobHash>> {
         let folder = self.layout.blobs();
-        let mut found = Vec::new();
-        let entries = self
-            .files()
-            .read_dir(&folder)
-            .map_err(|source| StoreError::io("list", &folder, source))?;
-        for entry in entries {
-            let entry = entry.map_err(|source| StoreError::io("list", &folder, source))?;
-            found.extend(name_of(&entry.file_name()));
-            if found.len() == KEY_SAMPLES {
+        let failed = |source| StoreError::io("list", &folder, source);
+        let mut refused = 0;
+        for entry in self.files().read_dir(&folder).map_err(failed)?.take(KEY_LOOKS) {
+            let Some(hash) = name_of(&entry.map_err(failed)?.file_name()) else { continue };
+            match self.open_raw(keys, &hash) {
+                Ok(Ok(_)) => return Ok(Some(true)),
+                Ok(Err(Fault::OtherKey)) => refused += KEY_SAMPLES,
+                // A file of format 0 that is sealed under another key can't be told from a damaged one.
+                Ok(Err(Fault::Damaged(what))) if what == UNAUTHENTIC => refused += 1,
+                Ok(Err(_)) => {}
+                Err(error) => tracing::warn!(%error, "a blob file can't be read"),
+            }
+            if refused >= KEY_SAMPLES * KEY_SAMPLES {
                 break;
             }
         }
-        Ok(found)
+        if refused >= KEY_SAMPLES {
+            return Ok(Some(false));
+        }
+        Ok(db.read(blobs::any_content)?.then_some(false))
     }
 
     /// Drops what the caller holds of a content, and the content where nobody holds or names it then.

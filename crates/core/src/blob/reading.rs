@@ -5,6 +5,7 @@ use std::sync::Arc;
 use osnova_storage_api::ApiError;
 use osnova_storage_api::wire::{BlobHash, Name};
 
+use super::damaged::Damaged;
 use super::format::{AnyBlob, AnyRange, FormatError, ReadAhead};
 use super::readers::Reading;
 use crate::error::{Result, StoreError};
@@ -15,12 +16,21 @@ const READ_AHEAD_BYTES: u64 = 2 << 20;
 /// How much is handed out at a time where one thread decrypts, in bytes.
 const PART_BYTES: u64 = 256 << 10;
 
+/// What goes with a content for as long as it is read.
+pub(super) struct Watch {
+    /// The cache leaves it alone meanwhile.
+    #[expect(dead_code, reason = "held for what its drop does")]
+    pub(super) reading: Reading,
+    /// Where damage is told that a reader meets.
+    pub(super) damaged: Arc<Damaged>,
+}
+
 /// A content opened for reading. It stays readable when it is deleted meanwhile.
 pub struct OpenBlob {
     blob: AnyBlob<Arc<FileHandle>>,
     hash: BlobHash,
     content_type: Option<Name>,
-    reading: Arc<Reading>,
+    watch: Arc<Watch>,
 }
 
 impl OpenBlob {
@@ -28,9 +38,9 @@ impl OpenBlob {
         blob: AnyBlob<Arc<FileHandle>>,
         hash: BlobHash,
         content_type: Option<Name>,
-        reading: Reading,
+        watch: Watch,
     ) -> Self {
-        Self { blob, hash, content_type, reading: Arc::new(reading) }
+        Self { blob, hash, content_type, watch: Arc::new(watch) }
     }
 
     /// Its hash.
@@ -61,7 +71,7 @@ impl OpenBlob {
             blob => blob.range(offset, length).map(Source::Inline),
         };
         let source = source.map_err(to_store_error)?;
-        Ok(Parts { source, _reading: Arc::clone(&self.reading) })
+        Ok(Parts { source, hash: self.hash, watch: Arc::clone(&self.watch) })
     }
 
     /// The same in one piece; the caller has bounded `length`.
@@ -81,7 +91,8 @@ impl OpenBlob {
 /// A range of a content, part by part.
 pub struct Parts {
     source: Source,
-    _reading: Arc<Reading>,
+    hash: BlobHash,
+    watch: Arc<Watch>,
 }
 
 enum Source {
@@ -97,6 +108,14 @@ impl Parts {
     /// # Errors
     /// [`StoreError::Damaged`] where it does not authenticate; IO errors.
     pub fn next_part(&mut self) -> Result<Option<Vec<u8>>> {
+        self.next().inspect_err(|error| {
+            if matches!(error, StoreError::Damaged(_)) {
+                self.watch.damaged.note(self.hash);
+            }
+        })
+    }
+
+    fn next(&mut self) -> Result<Option<Vec<u8>>> {
         match &mut self.source {
             Source::Ahead(ahead) => ahead.next_piece().map_err(to_store_error),
             Source::Inline(range) => {

@@ -5,11 +5,10 @@ use osnova_storage_api::wire::BlobHash;
 
 use super::format::seal_stream;
 use super::temporary::Temporary;
-use super::{BlobStore, GoOn, ROW_WEIGHT, ReserveGuard, written};
+use super::{BlobStore, FileTag, GoOn, ROW_WEIGHT, ReserveGuard, written};
 use crate::caller::Caller;
 use crate::db::{Database, blobs};
 use crate::error::Result;
-use crate::layout::sync_dir;
 use crate::vault::keys::KeySet;
 
 /// Contents that are listed with one reader.
@@ -48,18 +47,12 @@ impl BlobStore {
         hash: BlobHash,
         result: &mut UpgradeResult,
     ) -> Result<()> {
-        let _lock = self.locks.lock(hash);
-        if !db.read(|reader| blobs::is_stored(reader, &hash))? {
-            return Ok(());
-        }
+        let read = self.file_tag(&hash)?;
         let blob = match self.open_raw(keys, &hash)? {
             Ok(blob) => blob,
-            Err(_) => {
-                self.damaged.note(hash);
-                result.damaged.0 += 1;
-                return Ok(());
-            }
+            Err(_) => return self.note_if_there(db, hash, read, result),
         };
+        // It is written anew before the lock is taken: puts of the same content need not wait for that.
         let temporary = Temporary::create(self.files(), &self.layout.blobs_tmp())
             .map_err(|error| self.noted_file_error(error))?;
         let mut content = blob.whole();
@@ -69,17 +62,35 @@ impl BlobStore {
             .map_err(|error| self.seal_error(error, &Caller::Owner))?;
         let sealed = written(&sealed);
         if sealed.hash != hash {
-            self.damaged.note(hash);
-            result.damaged.0 += 1;
-            return Ok(());
+            return self.note_if_there(db, hash, read, result);
         }
         temporary.sync().map_err(|error| self.noted_file_error(error))?;
+        let _lock = self.locks.lock(hash);
+        if self.file_tag(&hash)? != read || !db.read(|reader| blobs::is_stored(reader, &hash))? {
+            // It was deleted or put again meanwhile.
+            return Ok(());
+        }
         temporary.rename(&self.layout.blob(&hash)).map_err(|error| self.noted_file_error(error))?;
-        sync_dir(self.files(), &self.layout.blobs())
-            .map_err(|error| self.noted_file_error(error))?;
+        self.sync_folder().map_err(|error| self.noted_file_error(error))?;
         db.write(ROW_WEIGHT, move |tx| blobs::set_stored(tx, &sealed))?;
         result.contents.0 += 1;
         result.bytes.0 += sealed.size;
+        Ok(())
+    }
+
+    /// Counts a content as damaged, unless it was deleted or put again since its file was looked at.
+    fn note_if_there(
+        &self,
+        db: &Database,
+        hash: BlobHash,
+        read: Option<FileTag>,
+        result: &mut UpgradeResult,
+    ) -> Result<()> {
+        let _lock = self.locks.lock(hash);
+        if self.file_tag(&hash)? == read && db.read(|reader| blobs::is_stored(reader, &hash))? {
+            self.damaged.note(hash);
+            result.damaged.0 += 1;
+        }
         Ok(())
     }
 }

@@ -22,8 +22,8 @@ use super::format::{AnyBlob, AnyRange, FormatError, SealError, seal_stream};
 use super::temporary::Temporary;
 use super::{BlobStore, PutBlob, ROW_WEIGHT, ReserveGuard};
 use crate::caller::Caller;
-use crate::db::Database;
 use crate::db::blobs::uploads::{self, Chunk, Upload};
+use crate::db::{Database, Reader};
 use crate::error::{Result, StoreError};
 use crate::files::FileHandle;
 use crate::health::Cause;
@@ -116,8 +116,9 @@ impl BlobStore {
             stored_size: sealed.stored_size,
             file_id: random_file_id()?,
         };
-        let room = || db.read(|reader| uploads::room(reader, caller, id, &chunk, &self.limits));
-        self.make_room_until(db, caller, &room)?;
+        let (by, of, limits) = (caller.clone(), id.clone(), self.limits);
+        let room = move |reader: Reader<'_>| uploads::room(reader, &by, &of, &chunk, &limits);
+        self.make_room_until(db, caller, room)?;
         temporary.sync().map_err(|error| self.noted_file_error(error))?;
         self.enter_chunk(db, caller, id, temporary, chunk)?;
         Ok(ChunkReceived { index: put.index, size: UnsignedInteger(chunk.size), hash })
@@ -253,7 +254,7 @@ impl BlobStore {
                 tracing::warn!(%why, upload = %id, chunk = chunk.index, "a chunk is struck off");
                 let (holder, upload_id) = (caller.holder().to_owned(), id.clone());
                 db.write(ROW_WEIGHT, move |tx| {
-                    uploads::take_chunk(tx, &holder, &upload_id, chunk.index)
+                    uploads::strike_chunk(tx, &holder, &upload_id, &chunk)
                 })?;
                 self.remove_chunk_file(id, &chunk);
                 Err(wanting(chunk.index.into(), "a chunk was damaged on disk: send it again"))
@@ -361,8 +362,11 @@ impl BlobStore {
                 None => false,
             };
             if !open {
-                self.remove_with_files(&entry.path()).map_err(failed)?;
-                removed += 1;
+                // What can't be removed is in nobody's way.
+                match self.remove_with_files(&entry.path()) {
+                    Ok(()) => removed += 1,
+                    Err(error) => tracing::warn!(%error, path = %entry.path().display(), "left"),
+                }
             }
         }
         Ok(removed)

@@ -52,15 +52,19 @@ impl BlobStore {
         result: &mut VerifyResult,
     ) -> Result<()> {
         go_on(0)?;
+        let read = self.file_tag(&hash).unwrap_or(None);
         let mut found = self.read_whole(keys, &hash, go_on);
         if matches!(found, Ok(Err(_))) {
-            // It may have been deleted or put again meanwhile: under the lock file and row agree, so this
-            // second verdict counts.
+            // It may have been deleted or put again meanwhile. Under the lock file and row agree; the verdict
+            // stands where the same file lies there, else the other one's counts, which is read without
+            // pauses: puts of it wait.
             let _lock = self.locks.lock(hash);
             if !db.read(|reader| blobs::is_stored(reader, &hash))? {
                 return Ok(());
             }
-            found = self.read_whole(keys, &hash, go_on);
+            if read.is_none() || self.file_tag(&hash).unwrap_or(None) != read {
+                found = self.read_whole(keys, &hash, &|_| Ok(()));
+            }
             if let Ok(Err(fault)) = &found {
                 self.damaged.note(hash);
                 let quarantined = *fault != Fault::Missing;
@@ -72,6 +76,9 @@ impl BlobStore {
         }
         match found {
             Ok(found) => {
+                if found.is_ok() {
+                    self.damaged.healed(&hash);
+                }
                 result.contents.0 += 1;
                 result.bytes.0 += found.map_or(0, |(written, _)| written.size);
             }

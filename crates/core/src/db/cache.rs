@@ -7,7 +7,9 @@ use osnova_storage_api::cache::{
     CacheEntry, CachePage, GetParams, ListParams, PutParams, RemoveParams,
 };
 use osnova_storage_api::components::Direction;
-use osnova_storage_api::wire::{Deleted, Name, Revision, Role, Timestamp, UnsignedInteger};
+use osnova_storage_api::wire::{
+    BlobHash, Deleted, Name, Revision, Role, Timestamp, UnsignedInteger,
+};
 use osnova_storage_api::{ApiError, ErrorCode};
 use rusqlite::{OptionalExtension, Row};
 
@@ -36,10 +38,12 @@ impl Default for CacheLimits {
     }
 }
 
-/// Entries that are looked at together when room is made.
-const CHOSEN_AT_ONCE: u32 = 100;
+/// Entries that a put drops at most: other writes wait for it. The keeper drops the rest.
+const DROPPED_BY_A_PUT: usize = 256;
 
 const NAMESPACE: &str = "cache";
+/// The contents that it names, each once, among the totals.
+const DISTINCT: &str = "cachedContents";
 /// What the blob is to its entry.
 const ROLE: &str = "content";
 
@@ -117,7 +121,10 @@ pub fn put(tx: &Tx<'_>, caller: &Caller, params: &PutParams) -> Result<CacheEntr
     check_revision(params.if_revision, known.as_ref().map(|known| known.entry.revision))?;
     let role: Role = ROLE.parse().map_err(StoreError::Internal)?;
     let named = BTreeMap::from([(role, input.blob_hash)]);
+    let was = known.as_ref().map(|known| known.entry.blob_hash);
+    let distinct = Distinct::before(tx, [was, Some(input.blob_hash)])?;
     blobs::set_references(tx, caller, NAMESPACE, address.as_str(), &named)?;
+    distinct.count(tx)?;
     if known.as_ref().is_none_or(|known| known.entry.blob_hash != input.blob_hash) {
         blobs::candidates::hand_to_cache(tx, caller, &input.blob_hash)?;
     }
@@ -160,29 +167,31 @@ pub fn put(tx: &Tx<'_>, caller: &Caller, params: &PutParams) -> Result<CacheEntr
         .ok_or_else(|| StoreError::Internal("a stored entry is not there".to_owned()))
 }
 
-/// Forgets the entries that were not accessed for longest until the cache is within its bounds. Their
-/// contents may be collected at once. Never the entry at `last`.
+/// Forgets the entries that were not accessed for longest until the cache is within its bounds, a few at the
+/// most. Their contents may be collected at once. Never the entry at `last`.
 fn keep_within(tx: &Tx<'_>, limits: &CacheLimits, last: u64) -> Result<()> {
-    let is_over = || {
-        let (entries, bytes) = size(tx.reader())?;
-        Ok::<_, StoreError>(entries > limits.entries || bytes > limits.bytes)
-    };
-    let mut after = 0;
-    while is_over()? {
-        let chosen = evictable(tx.reader(), after, CHOSEN_AT_ONCE)?;
-        let Some(end) = chosen.last().map(|chosen| chosen.accessed_seq) else { break };
-        after = end;
-        for found in chosen {
-            if found.accessed_seq == last || !is_over()? {
-                return Ok(());
-            }
-            if !tx.is_being_read(&found.entry.blob_hash) {
-                forget(tx, &found.entry)?;
-                blobs::candidates::expire(tx, &found.entry.blob_hash)?;
-            }
+    if is_within(tx.reader(), limits)? {
+        return Ok(());
+    }
+    for found in evictable(tx.reader(), 0, DROPPED_BY_A_PUT)? {
+        if found.accessed_seq == last || is_within(tx.reader(), limits)? {
+            break;
+        }
+        if !tx.is_being_read(&found.entry.blob_hash) {
+            forget(tx, &found.entry)?;
+            blobs::candidates::expire(tx, &found.entry.blob_hash)?;
         }
     }
     Ok(())
+}
+
+/// Whether the cache is within its bounds.
+///
+/// # Errors
+/// Where the database can't be read.
+pub(crate) fn is_within(reader: Reader<'_>, limits: &CacheLimits) -> Result<bool> {
+    let (entries, bytes) = size(reader)?;
+    Ok(entries <= limits.entries && bytes <= limits.bytes)
 }
 
 /// Writes pending accesses in the order in which they were made; entries removed meanwhile are passed
@@ -257,13 +266,51 @@ pub fn remove(tx: &Tx<'_>, _caller: &Caller, params: &RemoveParams) -> Result<De
 
 fn forget(tx: &Tx<'_>, entry: &CacheEntry) -> Result<()> {
     let address = entry.autonomi_address.as_str();
+    let distinct = Distinct::before(tx, [Some(entry.blob_hash), None])?;
     blobs::set_references(tx, &Caller::Owner, NAMESPACE, address, &BTreeMap::new())?;
+    distinct.count(tx)?;
     tx.connection()
         .prepare_cached("DELETE FROM autonomi_cache WHERE autonomi_address = ?1")?
         .execute([address])?;
     totals::add(tx, NAMESPACE, "", Change::of(-1, entry.size.0, 0))?;
     tx.record_change(NAMESPACE, &[address], ChangeKind::Delete)?;
     Ok(())
+}
+
+/// Contents that the cache names, and whether it did before a change: what is counted once, however many
+/// entries name it.
+struct Distinct(Vec<(BlobHash, bool)>);
+
+impl Distinct {
+    fn before(tx: &Tx<'_>, hashes: [Option<BlobHash>; 2]) -> Result<Self> {
+        let [first, second] = hashes;
+        let hashes = first.into_iter().chain(second.filter(|hash| Some(*hash) != first));
+        let seen =
+            hashes.map(|hash| Ok((hash, blobs::is_named_in(tx.reader(), NAMESPACE, &hash)?)));
+        Ok(Self(seen.collect::<Result<_>>()?))
+    }
+
+    /// Counts what is named now and was not before, or the reverse.
+    fn count(self, tx: &Tx<'_>) -> Result<()> {
+        for (hash, before) in self.0 {
+            let now = blobs::is_named_in(tx.reader(), NAMESPACE, &hash)?;
+            if now != before {
+                let change =
+                    Change::of(if now { 1 } else { -1 }, blobs::size(tx.reader(), &hash)?, 0);
+                totals::add(tx, DISTINCT, "", change)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How many bytes its entries would take more if each had a content of its own.
+///
+/// # Errors
+/// Where the database can't be read.
+pub(crate) fn saved_bytes(reader: Reader<'_>) -> Result<u64> {
+    let distinct = totals::get(reader, DISTINCT, "")?.bytes;
+    Ok(size(reader)?.1.saturating_sub(distinct))
 }
 
 /// How many entries there are, and their bytes.
@@ -277,7 +324,7 @@ pub(crate) fn size(reader: Reader<'_>) -> Result<(u64, u64)> {
 
 /// The entries after a place in the order of access that may be evicted, in that order: nobody has pinned
 /// their blobs, and no other record names them.
-pub(crate) fn evictable(reader: Reader<'_>, after: u64, limit: u32) -> Result<Vec<Stored>> {
+pub(crate) fn evictable(reader: Reader<'_>, after: u64, limit: usize) -> Result<Vec<Stored>> {
     let mut statement = reader.connection().prepare_cached(select!(
         "WHERE accessed_seq > ?1 AND NOT EXISTS (
            SELECT 1 FROM blob_contents AS contents
@@ -293,19 +340,28 @@ pub(crate) fn evictable(reader: Reader<'_>, after: u64, limit: u32) -> Result<Ve
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
+/// An entry that was evicted.
+pub(crate) struct Evicted {
+    pub(crate) hash: BlobHash,
+    pub(crate) bytes: u64,
+    /// The file of its content is rubbish.
+    pub(crate) unlink: bool,
+}
+
 /// Evicts an entry, unless it was accessed since it was chosen; and its content, unless anything else
-/// keeps it. Under the lock on the hash. The bytes of the entry, and whether its file is rubbish.
+/// keeps it. Under the lock on the hash.
 pub(crate) fn evict(
     tx: &Tx<'_>,
     chosen: &Name,
     seq: u64,
     grace_ms: u64,
     tag: Option<FileTag>,
-) -> Result<Option<(u64, bool)>> {
+) -> Result<Option<Evicted>> {
     let Some(found) = find(tx.reader(), chosen)?.filter(|found| found.accessed_seq == seq) else {
         return Ok(None);
     };
     forget(tx, &found.entry)?;
-    let unlink = blobs::drop_unkept(tx, &found.entry.blob_hash, grace_ms, tag)?;
-    Ok(Some((found.entry.size.0, unlink)))
+    let hash = found.entry.blob_hash;
+    let unlink = blobs::drop_unkept(tx, &hash, grace_ms, tag)?;
+    Ok(Some(Evicted { hash, bytes: found.entry.size.0, unlink }))
 }

@@ -144,6 +144,7 @@ impl Database {
         let first_seq =
             feed::begin_range(&transaction, environment.clock.now()).map_err(refused)?;
         environment.uptime.add_before(meta::uptime_ms(&transaction)?);
+        blobs::candidates::clamp(&transaction, environment.uptime.now_ms()).map_err(refused)?;
         // A root without records has nothing to be indexed.
         let stale = meta::search_is_stale(&transaction).map_err(refused)?;
         if stale && search::index::has_nothing(&transaction).map_err(refused)? {

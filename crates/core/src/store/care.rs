@@ -13,6 +13,7 @@ use super::Store;
 use crate::blob::BlobStore;
 use crate::caller::Caller;
 use crate::db::blobs::{candidates, uploads};
+use crate::db::cache::CacheLimits;
 use crate::db::{Database, blobs, meta};
 use crate::error::{Result, StoreError};
 use crate::jobs::{Jobs, Progress};
@@ -28,6 +29,7 @@ pub(super) struct Care {
     pub(super) db: Arc<Database>,
     pub(super) jobs: Arc<Jobs>,
     pub(super) vault: Vault,
+    pub(super) cache: CacheLimits,
 }
 
 impl Care {
@@ -85,7 +87,8 @@ impl Care {
             None => db.read(blobs::bytes)?,
         };
         let hash = params.hash;
-        self.jobs.start("verify", caller, "bytes", move |progress| {
+        let kind = if hash.is_some() { "verifyBlob" } else { "verify" };
+        self.jobs.start(kind, caller, "bytes", move |progress| {
             progress.set_total(total);
             let rate = Rate { bytes_per_second: rate, began: Instant::now() };
             let read = std::cell::Cell::new(0);

@@ -5,8 +5,8 @@ use osnova_storage_api::cache::{EvictParams, Evicted};
 
 use super::Store;
 use crate::caller::Caller;
-use crate::db::cache;
-use crate::error::{Result, StoreError};
+use crate::db::{Reader, cache};
+use crate::error::Result;
 
 impl Store {
     /// Removes the entries that were not accessed for longest, until so many bytes are left.
@@ -14,9 +14,9 @@ impl Store {
     /// # Errors
     /// Where the database or the blob files can't be read or written; what was evicted before stays so.
     pub fn evict_cache(&self, _caller: &Caller, params: &EvictParams) -> Result<Evicted> {
-        let left = || Ok::<_, StoreError>(self.db.read(cache::size)?.1);
-        let enough = || Ok(left()? <= params.target_bytes.0);
-        let (entries, bytes) = self.blobs.evict_cache(&self.db, &enough)?;
-        Ok(Evicted { entries, bytes, bytes_left: left()? })
+        let target = params.target_bytes.0;
+        let enough = move |reader: Reader<'_>| Ok(cache::size(reader)?.1 <= target);
+        let (entries, bytes) = self.blobs.evict_cache(&self.db, enough)?;
+        Ok(Evicted { entries, bytes, bytes_left: self.db.read(cache::size)?.1 })
     }
 }

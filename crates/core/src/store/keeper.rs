@@ -3,10 +3,11 @@
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::care::Care;
 use crate::caller::Caller;
+use crate::db::cache;
 use crate::error::{OpenError, Result, StoreError};
 use crate::vault::keys::KeyId;
 
@@ -25,6 +26,10 @@ impl Default for CareOptions {
 
 /// How long the look for unknown files rests after each slice of names.
 const REST: Duration = Duration::from_millis(50);
+
+/// How long it rests after files were adopted, before it looks whether any are left; twice as long each time.
+const FIRST_REST: Duration = Duration::from_secs(30);
+const LONGEST_REST: Duration = Duration::from_secs(60 * 60);
 
 /// The thread that looks.
 pub(super) struct Keeper {
@@ -57,7 +62,8 @@ impl Keeper {
         let thread = options
             .interval
             .map(|interval| {
-                let body = move || Look { care, looked_under: None }.run(&watched, interval);
+                let body =
+                    move || Look { care, looked_under: None, rest: None }.run(&watched, interval);
                 thread::Builder::new().name("blob-keeper".to_owned()).spawn(body)
             })
             .transpose()
@@ -87,8 +93,10 @@ impl Drop for Keeper {
 /// What it looks at, and what it saw.
 struct Look {
     care: Care,
-    /// The key under which all names were looked at.
+    /// The key under which all names were looked at, and none was unknown.
     looked_under: Option<KeyId>,
+    /// When to look again, and how long to rest then, where files were left that can't be adopted.
+    rest: Option<(Instant, Duration)>,
 }
 
 impl Look {
@@ -107,25 +115,37 @@ impl Look {
         }
     }
 
-    /// Once for each key that is loaded: whether files have no row; then they are adopted.
+    /// For each key that is loaded, until all files have a row: those that have none are adopted.
     fn look_for_files(&mut self, stopped: &Stopped) -> Result<()> {
         let Ok(keys) = self.care.vault.keys() else { return Ok(()) };
         let key_id = keys.key_id();
         if self.looked_under == Some(key_id) {
             return Ok(());
         }
+        if self.rest.is_some_and(|(until, _)| Instant::now() < until) {
+            return Ok(());
+        }
         let go_on = |_| if stopped.wait(REST) { Err(StoreError::Cancelled) } else { Ok(()) };
         if self.care.blobs.has_unknown_files(&self.care.db, &go_on)? {
             self.care.adopt(&Caller::Owner)?;
+            // What can't be adopted is looked at ever more seldom.
+            let rest = self.rest.map_or(FIRST_REST, |(_, rest)| LONGEST_REST.min(2 * rest));
+            self.rest = Some((Instant::now() + rest, rest));
+        } else {
+            self.looked_under = Some(key_id);
+            self.rest = None;
         }
-        self.looked_under = Some(key_id);
         Ok(())
     }
 
     /// Collects what is due, where nobody writes.
     fn collect(&self) -> Result<()> {
         self.care.remember_uptime()?;
-        let Care { blobs, db, .. } = &self.care;
+        let Care { blobs, db, cache, .. } = &self.care;
+        let limits = *cache;
+        if !db.read(|reader| cache::is_within(reader, &limits))? {
+            blobs.evict_cache(db, move |reader| cache::is_within(reader, &limits))?;
+        }
         if blobs.count_due(db)? > 0 && db.writes_if_idle().is_some() {
             self.care.collect(&Caller::Owner)?;
         }

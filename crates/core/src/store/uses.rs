@@ -105,7 +105,8 @@ impl Store {
         let (entries, bytes) = self.db.read(cache::size)?;
         let hits = self.cache_counts.hits.load(Ordering::Relaxed);
         let misses = self.cache_counts.misses.load(Ordering::Relaxed);
-        Ok(CacheTotals { entries, bytes, hits, misses })
+        let saved_bytes = self.db.read(cache::saved_bytes)?;
+        Ok(CacheTotals { entries, bytes, saved_bytes, hits, misses })
     }
 
     fn touch(&self, used_at: Option<Timestamp>) -> impl FnOnce(u64) -> Touch + use<> {

@@ -24,6 +24,9 @@ use crate::vault::keys::KeySet;
 
 const NONCE_LEN: usize = 12;
 
+/// What is wrong with a file that is damaged, or sealed under another key.
+pub const UNAUTHENTIC: &str = "the file does not authenticate";
+
 /// What a file has besides its content.
 const OVERHEAD: u64 = 28;
 
@@ -75,7 +78,7 @@ impl<F: ReadAt> Format0Reader<F> {
             let key = Box::new(Zeroizing::new(*key));
             return Ok(Self(Arc::new(Verified { file, len, key, nonce })));
         }
-        Err(FormatError::damaged("the file does not authenticate"))
+        Err(FormatError::damaged(UNAUTHENTIC))
     }
 
     /// The length of the content.

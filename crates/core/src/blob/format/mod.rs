@@ -40,7 +40,7 @@ pub use ahead::ReadAhead;
 pub use any::{AnyBlob, AnyRange};
 pub use cipher::FileKey;
 pub use compress::Compressor;
-pub use format0::{Format0Range, Format0Reader};
+pub use format0::{Format0Range, Format0Reader, UNAUTHENTIC};
 pub use header::{ChunkSize, Codec, Header, Slot};
 pub use open::BlobReader;
 pub use pipeline::{SealError, Sealed, seal_stream};

@@ -7,7 +7,7 @@
 //! was put or named a moment ago is never among the due ones.
 
 use osnova_storage_api::wire::BlobHash;
-use rusqlite::OptionalExtension;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::removal::{self, Removed, is_kept};
 use crate::blob::FileTag;
@@ -35,12 +35,16 @@ pub(super) fn note(tx: &Tx<'_>, content_id: i64) -> Result<()> {
     Ok(())
 }
 
-/// A put that did not pin was made for the cache, which has named the content now: an eviction may take it.
+/// A put that did not pin was made for the cache, which has named the content now, once: an eviction may
+/// take it. Who names it again by another address hands over nothing more.
 pub(in crate::db) fn hand_to_cache(tx: &Tx<'_>, caller: &Caller, hash: &BlobHash) -> Result<()> {
     tx.connection()
         .prepare_cached(
             "UPDATE blob_holders SET unnamed_puts = unnamed_puts - 1
-             WHERE holder = ?1 AND hash = ?2 AND unnamed_puts > 0",
+             WHERE holder = ?1 AND hash = ?2 AND unnamed_puts > 0
+               AND (SELECT count(*) FROM blob_references AS named
+                    WHERE named.content_id = blob_holders.content_id
+                      AND named.namespace = 'cache') = 1",
         )?
         .execute((caller.holder(), hash.as_bytes()))?;
     Ok(())
@@ -66,6 +70,19 @@ pub(super) fn strike(tx: &Tx<'_>, content_id: i64) -> Result<()> {
     tx.connection()
         .prepare_cached("DELETE FROM blob_candidates WHERE content_id = ?1")?
         .execute([content_id])?;
+    Ok(())
+}
+
+/// After a start: what is noted for later than now is due one grace from now. A crash forgets a part of the
+/// uptime.
+///
+/// # Errors
+/// Where the rows can't be written.
+pub(in crate::db) fn clamp(connection: &Connection, uptime_ms: u64) -> rusqlite::Result<()> {
+    connection
+        .execute("UPDATE blob_candidates SET since_ms = ?1 WHERE since_ms > ?1", [uptime_ms])?;
+    connection
+        .execute("UPDATE blob_uploads SET touched_ms = ?1 WHERE touched_ms > ?1", [uptime_ms])?;
     Ok(())
 }
 

@@ -249,18 +249,17 @@ fn room_for(
     stored_size: u64,
     limits: &BlobLimits,
 ) -> Result<Room> {
+    // A component's own first: what it may not have anyway must cost nobody anything.
+    if !caller.is_owner() {
+        let uploads = uploads::bytes_of(reader, caller)?;
+        let held = totals::get(reader, "held", caller.holder())?.bytes;
+        if held.saturating_add(uploads).saturating_add(size) > limits.of(caller) {
+            return Ok(Room::ComponentFull);
+        }
+    }
     let uploads = uploads::stored_bytes(reader)?;
     let stored = stored_bytes(reader)?.saturating_add(uploads).saturating_add(stored_size);
-    if stored > limits.limit_bytes {
-        return Ok(Room::StoreFull);
-    }
-    if caller.is_owner() {
-        return Ok(Room::Enough);
-    }
-    let uploads = uploads::bytes_of(reader, caller)?;
-    let held = totals::get(reader, "held", caller.holder())?.bytes;
-    let held = held.saturating_add(uploads).saturating_add(size);
-    Ok(if held > limits.of(caller) { Room::ComponentFull } else { Room::Enough })
+    Ok(if stored > limits.limit_bytes { Room::StoreFull } else { Room::Enough })
 }
 
 /// Enters a content whose file lies at its place, unless it is there already, and makes the caller a
@@ -343,7 +342,8 @@ pub(crate) fn set_stored(tx: &Tx<'_>, written: &Written) -> Result<()> {
         .prepare_cached(
             "UPDATE totals SET stored_bytes = stored_bytes - ?2 + ?3
              WHERE (what = 'contents' AND holder = '') OR (what = 'held' AND holder IN (
-               SELECT holder FROM blob_holders WHERE hash = ?1))",
+               SELECT holder FROM blob_holders WHERE content_id = (
+                 SELECT content_id FROM blob_contents WHERE hash = ?1)))",
         )?
         .execute((written.hash.as_bytes(), before, written.stored_size))?;
     Ok(())
@@ -388,7 +388,7 @@ fn hold(
              ON CONFLICT (content_id, holder) DO UPDATE SET name = excluded.name,
                content_type = excluded.content_type, metadata_json = excluded.metadata_json,
                pinned = excluded.pinned,
-               unnamed_puts = iif(excluded.pinned, 0, unnamed_puts + 1)",
+               unnamed_puts = unnamed_puts + NOT excluded.pinned",
         )?
         .execute((
             content_id,
@@ -457,7 +457,8 @@ fn set_pinned(tx: &Tx<'_>, caller: &Caller, hash: &BlobHash, pinned: bool) -> Re
     let changed = tx
         .connection()
         .prepare_cached(
-            "UPDATE blob_holders SET pinned = ?3, unnamed_puts = NOT ?3
+            "UPDATE blob_holders
+             SET pinned = ?3, unnamed_puts = iif(?3, unnamed_puts, max(unnamed_puts, 1))
              WHERE holder = ?1 AND hash = ?2",
         )?
         .execute((caller.holder(), hash.as_bytes(), pinned))?;
@@ -492,6 +493,18 @@ pub(crate) fn size(reader: Reader<'_>, hash: &BlobHash) -> Result<u64> {
         .prepare_cached("SELECT size FROM blob_contents WHERE hash = ?1")?
         .query_row([hash.as_bytes()], |row| row.get(0))?;
     Ok(size)
+}
+
+/// Whether any record of a namespace names a content.
+pub(crate) fn is_named_in(reader: Reader<'_>, namespace: &str, hash: &BlobHash) -> Result<bool> {
+    let named = reader
+        .connection()
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM blob_references JOIN blob_contents USING (content_id)
+                            WHERE hash = ?1 AND namespace = ?2)",
+        )?
+        .query_row((hash.as_bytes(), namespace), |row| row.get(0))?;
+    Ok(named)
 }
 
 /// Makes these the contents that a record names, in place of those it named before.

@@ -271,7 +271,7 @@ fn ranges(reader: Reader<'_>, id: &UploadId) -> Result<Vec<ChunkRange>> {
     let mut statement = reader.connection().prepare_cached(
         "SELECT min(chunk_index), max(chunk_index)
          FROM (SELECT chunk_index, chunk_index - row_number() OVER (ORDER BY chunk_index) AS stretch
-               FROM blob_upload_chunks WHERE upload_id = ?1)
+               FROM blob_upload_chunks WHERE upload_id = ?1 AND size > 0)
          GROUP BY stretch ORDER BY stretch LIMIT ?2",
     )?;
     let rows = statement.query_map((id.as_str(), LISTED_RANGES), |row| {
@@ -389,6 +389,27 @@ pub(crate) fn take_chunk(
     Ok(taken)
 }
 
+/// Strikes a chunk off that is damaged. Its place stays taken, or an upload of unknown length that lost its
+/// last chunk would be taken for one that is whole without it.
+///
+/// # Errors
+/// Where the rows can't be written.
+pub(crate) fn strike_chunk(tx: &Tx<'_>, holder: &str, id: &UploadId, chunk: &Chunk) -> Result<()> {
+    let struck = tx
+        .connection()
+        .prepare_cached(
+            "UPDATE blob_upload_chunks SET size = 0, stored_size = 0
+             WHERE upload_id = ?1 AND chunk_index = ?2 AND file_id = ?3",
+        )?
+        .execute((id.as_str(), chunk.index, chunk.file_id))?;
+    if struck > 0 {
+        let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+        let (bytes, stored_bytes) = (-bytes(chunk.size), -bytes(chunk.stored_size));
+        add(tx, holder, Change { count: 0, bytes, stored_bytes })?;
+    }
+    Ok(())
+}
+
 fn chunk_from_row(row: &Row<'_>) -> rusqlite::Result<Chunk> {
     Ok(Chunk {
         index: row.get(0)?,
@@ -439,14 +460,16 @@ pub(crate) fn first_wanting(
     upload: &Upload,
     chunks: Option<u64>,
 ) -> Result<Option<u64>> {
-    let (count, last, short): (u64, Option<u64>, Option<u64>) = reader
+    type Found = (u64, Option<u64>, Option<u64>, Option<u64>);
+    let (count, last, short, struck): Found = reader
         .connection()
         .prepare_cached(
-            "SELECT count(*), max(chunk_index), min(chunk_index) FILTER (WHERE size < ?2)
+            "SELECT count(*), max(chunk_index), min(chunk_index) FILTER (WHERE size < ?2),
+               min(chunk_index) FILTER (WHERE size = 0)
              FROM blob_upload_chunks WHERE upload_id = ?1",
         )?
         .query_row((upload.id.as_str(), upload.chunk_bytes), |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
         })?;
     let there = last.map_or(0, |last| last + 1);
     let known = upload.chunks();
@@ -472,7 +495,7 @@ pub(crate) fn first_wanting(
     };
     // Of known size, the last chunk's length was checked when it came.
     let short = short.filter(|short| short + 1 < wanted.max(there));
-    Ok([missing, short].into_iter().flatten().min())
+    Ok([missing, short, struck].into_iter().flatten().min())
 }
 
 /// Enters the content of an upload in place of its chunks. True where the caller did not hold it before.

@@ -24,6 +24,11 @@ INSERT INTO blob_candidates (content_id, since_ms)
     AND NOT EXISTS (SELECT 1 FROM blob_references AS named
                     WHERE named.content_id = contents.content_id);
 
+-- Contents that the cache names, each counted once.
+INSERT INTO totals (what, holder, count, bytes, stored_bytes)
+  SELECT 'cachedContents', '', count(*), coalesce(sum(size), 0), 0 FROM blob_contents
+  WHERE content_id IN (SELECT content_id FROM blob_references WHERE namespace = 'cache');
+
 -- Uploads under way, and those that were committed of late, so that a commit can be repeated.
 CREATE TABLE blob_uploads (
   upload_id TEXT PRIMARY KEY NOT NULL,

@@ -83,7 +83,7 @@ fn forged(dice: &mut Dice) -> (Vec<u8>, Vec<u8>) {
         let cut = dice.below(8);
         let file = seal_zstd(&content, &chunks, |lens| {
             lens[4 * at..4 * at + 4].copy_from_slice(&number[4..]);
-            lens.truncate(lens.len() - cut);
+            lens.truncate(lens.len().saturating_sub(cut));
         });
         return (file, content);
     }
