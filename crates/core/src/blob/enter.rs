@@ -24,6 +24,13 @@ pub struct SealedBlob {
     pub(super) upload: Option<UploadId>,
 }
 
+impl SealedBlob {
+    /// How many bytes the content has.
+    pub fn size(&self) -> u64 {
+        self.written.size
+    }
+}
+
 /// A content that is entered.
 #[derive(Clone)]
 struct Entered {
