@@ -22,6 +22,7 @@ use super::multipart::{Boundary, Fault, Multipart, param};
 use crate::access::audit::Trace;
 use crate::access::{self, Credential};
 use crate::app::App;
+use crate::errors;
 
 /// How many contents a body may have: as many as `blobs.putMany` takes.
 const MAX_PARTS: usize = 1000;
@@ -72,32 +73,23 @@ fn store_parts<R: Read>(
     pinned: bool,
 ) -> Result<BlobsPut, StoreError> {
     let keys = store.vault().keys()?;
-    let contents = store.blobs();
-    // Together they may not take more of the disk than the caller may hold.
-    let mut room = contents.limits().of(caller);
-    let mut sealed = Vec::new();
+    let mut batch = store.blobs().batch(&keys, caller);
     loop {
-        let item = format!("items.{}", sealed.len());
+        let item = format!("items.{}", batch.count());
         let Some(headers) = parts.next_part().map_err(|fault| refused(&item, fault))? else {
             break;
         };
-        if sealed.len() == MAX_PARTS {
+        if batch.count() == MAX_PARTS {
             let why = format!("must have at most {MAX_PARTS} items");
             return Err(ApiError::field("items", why).into());
         }
-        let mut put = part_params(&headers, pinned).map_err(|error| error.within(&item))?;
-        put.length = Some(room);
-        let blob = contents.seal(&keys, caller, &mut parts, &put).map_err(|error| {
-            match (parts.take_fault(), error) {
-                (Some(fault), _) => refused(&item, fault),
-                (None, StoreError::Refused(error)) => error.within(&item).into(),
-                (None, other) => other,
-            }
+        let put = part_params(&headers, pinned).map_err(|error| error.within(&item))?;
+        batch.seal(&mut parts, &put).map_err(|error| match (parts.take_fault(), error) {
+            (Some(fault), _) => refused(&item, fault),
+            (None, error) => errors::within(&item, error),
         })?;
-        room = room.saturating_sub(blob.size());
-        sealed.push(blob);
     }
-    Ok(BlobsPut { items: contents.enter(store.db(), &keys, caller, sealed)? })
+    Ok(BlobsPut { items: batch.enter(store.db())? })
 }
 
 /// What a body is refused for that has a fault at this part.
@@ -182,7 +174,8 @@ mod tests {
     #[test]
     fn an_encoded_part_is_refused() {
         let mut headers = HeaderMap::new();
-        for (encoding, taken) in [("Binary", true), ("8bit", true), ("base64", false), ("x", false)] {
+        for (encoding, taken) in [("Binary", true), ("8bit", true), ("base64", false), ("x", false)]
+        {
             headers.insert("content-transfer-encoding", HeaderValue::from_static(encoding));
             assert_eq!(part_params(&headers, true).is_ok(), taken, "{encoding}");
         }

@@ -405,7 +405,8 @@ mod tests {
             let read = Boundary::of(content_type).map(|boundary| boundary.0);
             assert_eq!(read.as_deref(), boundary, "{content_type}");
         }
-        let of = |length| Boundary::of(&format!("multipart/mixed; boundary={}", "b".repeat(length)));
+        let of =
+            |length| Boundary::of(&format!("multipart/mixed; boundary={}", "b".repeat(length)));
         assert!(of(MAX_BOUNDARY_BYTES).is_some() && of(MAX_BOUNDARY_BYTES + 1).is_none());
     }
 
@@ -424,7 +425,11 @@ mod tests {
             ("x--b\r\n--b\r\n\r\n\r\r\r\n--b--", &["\r\r"]),
         ] {
             let read = contents(body).unwrap();
-            assert_eq!(read, expected.iter().map(|it| it.as_bytes()).collect::<Vec<_>>(), "{body:?}");
+            assert_eq!(
+                read,
+                expected.iter().map(|it| it.as_bytes()).collect::<Vec<_>>(),
+                "{body:?}"
+            );
         }
     }
 
