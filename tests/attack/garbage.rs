@@ -328,3 +328,48 @@ fn pipelined_requests_are_answered_in_order() {
     assert_call(&mut house.owner_door().connect(), "");
     house.assert_serves_all();
 }
+
+/// Bodies that say that they have parts.
+#[test]
+fn parts_that_are_none_are_thrown_out() {
+    let house = House::start("");
+    let boundary = "b".repeat(70);
+    let delimiter = format!("--{boundary}\r\n");
+    let repeated = |line: &str, times: usize| format!("{delimiter}{line}").repeat(times);
+    let mut bodies = vec![
+        ("nothing", Vec::new()),
+        ("ends of lines", b"\r\n".repeat(500_000)),
+        ("hyphens", b"\r\n--".repeat(500_000)),
+        ("delimiters", delimiter.repeat(10_000).into_bytes()),
+        ("all but delimiters", format!("\r\n--{}x", &boundary[1..]).repeat(10_000).into_bytes()),
+        ("parts without end", repeated("\r\n\r\n", 2_000).into_bytes()),
+        ("headers without end", repeated(&"X: y\r\n".repeat(100_000), 1).into_bytes()),
+        ("a header without end", repeated(&"x".repeat(1 << 20), 1).into_bytes()),
+        ("padding without end", format!("--{boundary}{}", " ".repeat(1 << 20)).into_bytes()),
+    ];
+    for seed in 0..6 {
+        bodies.push(("noise", noise(seed, 1 << (3 * seed))));
+        bodies
+            .push(("noise in a part", [repeated("\r\n", 1).as_bytes(), &noise(seed, 99)].concat()));
+        bodies.push(("noise for headers", [delimiter.as_bytes(), &noise(seed, 9_999)].concat()));
+    }
+    for (door, headers) in house.doors() {
+        for (what, body) in &bodies {
+            let kind = format!("{headers}Content-Type: multipart/mixed; boundary={boundary}\r\n");
+            let answer = door.connect().ask("POST /blobs", &kind, body).expect("no answer");
+            assert_eq!(
+                (answer.status, code(&answer).as_str()),
+                (400, "validation_error"),
+                "{what}"
+            );
+        }
+        for boundary in ["", "\"", "\"\"", &"b".repeat(71), &"b".repeat(10_000), "\"b\u{e9}\""] {
+            let kind = format!("{headers}Content-Type: multipart/mixed; boundary={boundary}\r\n");
+            let answer = door.connect().ask("POST /blobs", &kind, b"--b--").expect("no answer");
+            assert_eq!((answer.status, code(&answer).as_str()), (400, "validation_error"));
+        }
+        house.assert_serves_all();
+    }
+    assert_eq!(house.daemon.ok("blobs.list", json!({}))["items"], json!([]));
+    house.assert_untouched();
+}

@@ -110,7 +110,7 @@ fn tcp_needs_the_owners_token() {
             b"",
         )
     };
-    for line in ["GET /", "GET /blobs/x", "PUT /blobs", "GET /none", "OPTIONS /"] {
+    for line in ["GET /", "GET /blobs/x", "PUT /blobs", "POST /blobs", "GET /none", "OPTIONS /"] {
         assert_eq!(raw(line).status, 401, "{line}");
     }
     assert_eq!(raw("GET /blobs/x").json()["data"]["code"], "unauthorized");

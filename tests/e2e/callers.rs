@@ -95,6 +95,7 @@ fn is_audited(
     assert_eq!(ended, outcome, "{at}");
     let method = match row.name {
         "PUT /blobs" => "blobs.put",
+        "POST /blobs" => "blobs.putMany",
         "PUT /uploads/{uploadId}/{index}" => "blobs.uploadChunk",
         "GET /blobs/{hash}" | "HEAD /blobs/{hash}" => "blobs.get",
         name => name,

@@ -19,6 +19,7 @@ mod files;
 mod http_blobs;
 mod jobs;
 mod lifecycle;
+mod many_blobs;
 mod program;
 mod protocol;
 mod storage;

@@ -88,7 +88,7 @@ mod request_ids;
 mod socket;
 mod web_socket;
 
-pub use blobs::{BlobStream, Progress, PutBlob};
+pub use blobs::{BlobStream, Progress, PutBlob, SmallBlob};
 pub use builder::ClientBuilder;
 pub use client::Client;
 pub use endpoint::{Address, ENDPOINT_VARIABLE, Endpoint, EndpointError, Protocol, TOKEN_VARIABLE};

@@ -816,11 +816,12 @@ fn many_contents_are_entered_together_or_not_at_all() {
     let keys = store.vault().keys().unwrap();
     let component = component_caller("org.example.a");
     let put_many = |contents: &[Vec<u8>]| {
-        let seal = |bytes: &Vec<u8>| {
+        let mut batch = store.blobs().batch(&keys, &component);
+        for bytes in contents {
             let put = PutBlob { holding: holding(), expected_hash: None, length: None };
-            store.blobs().seal(&keys, &component, &mut bytes.as_slice(), &put).unwrap()
-        };
-        store.blobs().enter(store.db(), &keys, &component, contents.iter().map(seal).collect())
+            batch.seal(&mut bytes.as_slice(), &put)?;
+        }
+        batch.enter(store.db())
     };
     let known = content(1, 1000);
     put_blob(&store, &owner(), &known).unwrap();

@@ -31,6 +31,14 @@ pub(crate) fn internal(cause: &str) -> ApiError {
     told
 }
 
+/// The error of one among many things that were sent together: its fields are named within it.
+pub(crate) fn within(path: &str, error: StoreError) -> StoreError {
+    match error {
+        StoreError::Refused(error) => error.within(path).into(),
+        other => other,
+    }
+}
+
 /// A random name under which the log tells more.
 fn incident() -> String {
     // Uniqueness is all that is asked of it; the hasher's keys are random for each call.

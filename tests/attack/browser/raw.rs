@@ -135,7 +135,14 @@ fn requests_of_foreign_origins_are_refused() {
                 let path = format!("POST /t/{}/", house.token());
                 assert_forbidden(&send_write(&door, &path, &headers), &headers);
             }
-            for line in ["PUT /blobs", "GET /blobs/x", "HEAD /blobs/x", "DELETE /", "OPTIONS /"] {
+            for line in [
+                "PUT /blobs",
+                "POST /blobs",
+                "GET /blobs/x",
+                "HEAD /blobs/x",
+                "DELETE /",
+                "OPTIONS /",
+            ] {
                 let answer = ask(&door, line, &headers);
                 assert_eq!(answer.status, 403, "{line} from {origin}");
             }

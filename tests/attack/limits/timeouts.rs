@@ -101,16 +101,20 @@ fn put(door: &Door, headers: &str, content: &[u8]) -> Option<String> {
 #[test]
 fn a_body_that_stands_still_is_given_up() {
     let house = House::start(ONE_STREAM);
-    let json = "Content-Type: application/json\r\n";
+    let (json, parts) =
+        ("Content-Type: application/json\r\n", "Content-Type: multipart/mixed; boundary=b\r\n");
     for (door, headers) in house.doors() {
         for (line, body) in [
             ("PUT /blobs", "Content-Length: 1000000\r\n\r\nsome of it"),
             ("PUT /blobs", "Transfer-Encoding: chunked\r\n\r\n5\r\nsome \r\n"),
+            ("POST /blobs", "Content-Length: 1000000\r\n\r\n--b\r\n\r\nsome of it"),
+            ("POST /blobs", "Transfer-Encoding: chunked\r\n\r\n8\r\n--b\r\nX: \r\n"),
             ("POST /", "Content-Length: 1000000\r\n\r\n{\"jsonrpc\""),
             ("POST /", "Transfer-Encoding: chunked\r\n\r\n5\r\nsome \r\n"),
         ] {
             let mut connection = door.connect();
-            connection.send(head(line, &format!("{headers}{json}{body}")).as_bytes());
+            let kind = if line == "POST /blobs" { parts } else { json };
+            connection.send(head(line, &format!("{headers}{kind}{body}")).as_bytes());
             // The test does not: that the daemon answers at all is the time-out.
             let told = connection.answer(true).map(|answer| (answer.status, code(&answer)));
             let refused = told.as_ref().is_none_or(|(status, _)| *status >= 400);

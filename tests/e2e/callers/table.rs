@@ -811,6 +811,13 @@ fn routes() -> Vec<Row> {
             Shows(|_| json!({ "size": FRESH.len(), "created": true })),
         ),
         own(
+            "POST /blobs",
+            "blobs:write",
+            |_| json!(format!("--b\r\n\r\n{FRESH}\r\n--b--")),
+            Shows(|_| json!({ "items": [{ "size": FRESH.len(), "created": true }] })),
+            Shows(|_| json!({ "items": [{ "size": FRESH.len(), "created": true }] })),
+        ),
+        own(
             "PUT /uploads/{uploadId}/{index}",
             "blobs:write",
             |things| json!(format!("/uploads/{}/0", things.upload.borrow())),

@@ -137,6 +137,12 @@ impl World {
                 let answer = way.http(&self.daemon, "PUT", "/blobs", name, content);
                 (answer.status, answer.json())
             }
+            "POST /blobs" => {
+                let parts = params.as_str().unwrap().as_bytes();
+                let headers = "Content-Type: multipart/mixed; boundary=b\r\n";
+                let answer = way.http(&self.daemon, "POST", "/blobs", headers, parts);
+                (answer.status, answer.json())
+            }
             "PUT /uploads/{uploadId}/{index}" => {
                 let path = params.as_str().unwrap();
                 let answer = way.http(&self.daemon, "PUT", path, "", FRESH.as_bytes());

@@ -116,24 +116,7 @@ pub struct BlobUsage {
 }
 
 wire_object! {
-    /// What `blobs.put` takes.
-    pub struct PutParams {
-        /// The content.
-        pub data: Base64Data,
-        /// What it is, as a media type.
-        pub content_type: Option<Name>,
-        /// What to call it.
-        pub name: Option<Name>,
-        /// What else to say of it.
-        pub metadata: Option<JsonText>,
-        /// Refuse the content unless this is its hash.
-        pub expected_hash: Option<BlobHash>,
-        /// Keep it until it is deleted (true where left out); with false a record must name it soon.
-        pub pin: Option<bool>,
-    }
-}
-wire_object! {
-    /// A content among those that `blobs.putMany` stores, and what is said of it.
+    /// A content that is put, and what is said of it.
     pub struct BlobInput {
         /// The content.
         pub data: Base64Data,
@@ -143,12 +126,15 @@ wire_object! {
         pub name: Option<Name>,
         /// What else to say of it.
         pub metadata: Option<JsonText>,
-        /// Refuse all contents unless this is its hash.
+        /// Refuse the whole put unless this is its hash.
         pub expected_hash: Option<BlobHash>,
         /// Keep it until it is deleted (true where left out); with false a record must name it soon.
         pub pin: Option<bool>,
     }
 }
+/// What `blobs.put` takes.
+pub type PutParams = BlobInput;
+
 wire_object! {
     /// What `blobs.putMany` takes.
     pub struct PutManyParams {

@@ -1,10 +1,12 @@
 //! Streams of content, over plain HTTP on the same endpoint, in constant memory.
 
 mod get;
+mod many;
 mod put;
 mod upload;
 
 pub use get::BlobStream;
+pub use many::SmallBlob;
 pub use put::PutBlob;
 
 /// Is told how far a transfer has come. Any `Fn(u64)` is one.

@@ -19,7 +19,8 @@ use crate::repeat::Attempts;
 /// What errors call this.
 const WHAT: &str = "PUT /blobs";
 /// What of a name travels as it is; everything else is percent-encoded UTF-8.
-const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'-').remove(b'_').remove(b'~');
+pub(super) const PLAIN: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'.').remove(b'-').remove(b'_').remove(b'~');
 
 /// What to say of a content that is put.
 #[derive(Clone, Default)]

@@ -19,6 +19,7 @@ use super::failure::Failure;
 use super::format;
 use super::input;
 use super::jobs::{self, say};
+use super::many_blobs;
 use super::output::output_failed;
 use super::paging::pages;
 use super::progress::Bar;
@@ -34,7 +35,7 @@ const HASHED_AT_ONCE: usize = 256 << 10;
 
 pub(super) async fn run(session: &Session, command: BlobCommand) -> Result<(), Failure> {
     match command {
-        BlobCommand::Put { file, content_type, name, no_pin, expect } => {
+        BlobCommand::Put { files, recursive, content_type, name, no_pin, expect } => {
             let about = PutBlob {
                 content_type,
                 name,
@@ -42,7 +43,13 @@ pub(super) async fn run(session: &Session, command: BlobCommand) -> Result<(), F
                 pin: no_pin.then_some(false),
                 ..PutBlob::default()
             };
-            put(session, &file, about).await
+            if let ([file], false) = (files.as_slice(), recursive) {
+                return put(session, file, about).await;
+            }
+            if about.name.is_some() || about.expected_hash.is_some() {
+                return Err(Failure::usage("--name and --expect are of one file"));
+            }
+            many_blobs::put(session, files, recursive, about).await
         }
         BlobCommand::Get { hash, output, range } => get(session, &hash, output, range).await,
         BlobCommand::Stat { hashes } => stats::<blobs::Stat>(session, hashes).await,
@@ -207,12 +214,24 @@ fn are(count: UnsignedInteger, what: &str) -> String {
 
 async fn put(session: &Session, path: &Path, about: PutBlob) -> Result<(), Failure> {
     let stored = upload(session, path, about).await?;
+    show_put(session, &stored, None)
+}
+
+/// A line of a content that was stored: its hash, and its file where it is one of many.
+pub(super) fn show_put(
+    session: &Session,
+    stored: &BlobPut,
+    file: Option<&Path>,
+) -> Result<(), Failure> {
     if session.output.is_json() {
         let text =
-            serde_json::to_string(&stored).map_err(|error| Failure::failed(error.to_string()))?;
+            serde_json::to_string(stored).map_err(|error| Failure::failed(error.to_string()))?;
         return session.output.bytes(format!("{text}\n").as_bytes());
     }
-    session.output.line(&stored.hash.to_string())
+    match file {
+        None => session.output.line(&stored.hash.to_string()),
+        Some(file) => session.output.line(&format!("{} {}", stored.hash, file.display())),
+    }
 }
 
 /// Stores a file, or standard input where it is `-`, as it is read; a person sees how far it is.

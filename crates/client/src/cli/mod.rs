@@ -22,6 +22,7 @@ mod key;
 mod kv;
 mod logs;
 mod maintenance;
+mod many_blobs;
 mod message;
 mod moment;
 mod output;

@@ -10,6 +10,7 @@ mod file_commands;
 mod job_commands;
 #[cfg(all(feature = "cli", unix))]
 mod program;
+mod put_many;
 #[cfg(all(feature = "cli", unix))]
 mod record_commands;
 mod refusing;

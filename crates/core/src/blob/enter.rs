@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use osnova_storage_api::blobs::BlobPut;
 use osnova_storage_api::wire::{BlobHash, UnsignedInteger, UploadId};
 
-use super::temporary::Temporary;
+use super::sealed::SealedBlob;
 use super::whole::Fault;
 use super::{BlobStore, ROW_WEIGHT};
 use crate::caller::Caller;
@@ -15,15 +15,6 @@ use crate::db::{Database, Tx};
 use crate::error::{Result, StoreError};
 use crate::health::Cause;
 use crate::vault::keys::KeySet;
-
-/// A content that is sealed in a file of its own and not entered yet.
-pub struct SealedBlob {
-    pub(super) temporary: Temporary,
-    pub(super) written: Written,
-    pub(super) holding: Holding,
-    /// The upload of which it is the content.
-    pub(super) upload: Option<UploadId>,
-}
 
 /// A content that is entered.
 #[derive(Clone)]
@@ -48,7 +39,7 @@ impl BlobStore {
     ///
     /// # Errors
     /// As [`put`](Self::put). Nothing is entered then.
-    pub fn enter(
+    pub(super) fn enter(
         &self,
         db: &Database,
         keys: &KeySet,
@@ -101,22 +92,12 @@ impl BlobStore {
         let is_here =
             |sealed: &SealedBlob| db.read(|reader| blobs::is_stored(reader, &sealed.written.hash));
         let here = sealed.iter().map(is_here).collect::<Result<Vec<bool>>>()?;
-        let needed: Vec<&Temporary> = sealed
+        let needed = sealed
             .iter()
             .zip(&here)
             .filter(|(_, here)| !**here || !caller.is_owner())
-            .map(|(sealed, _)| &sealed.temporary)
-            .collect();
-        if needed.len() > 1 {
-            // The system writes all of them before the first is waited for, so that one commit of its journal
-            // serves many. What fails here fails at the sync as well.
-            for temporary in &needed {
-                let _ = temporary.file().flush_behind();
-            }
-        }
-        for temporary in needed {
-            temporary.sync().map_err(|error| self.noted_file_error(error))?;
-        }
+            .map(|(sealed, _)| sealed);
+        self.sync_sealed(needed)?;
         Ok(here)
     }
 
@@ -131,9 +112,7 @@ impl BlobStore {
     ) -> Result<Vec<Entered>> {
         let mut seen = BTreeSet::new();
         let mut entered = Vec::new();
-        for (SealedBlob { temporary, written, holding, upload }, here) in
-            sealed.into_iter().zip(here)
-        {
+        for (SealedBlob { file, written, holding, upload }, here) in sealed.into_iter().zip(here) {
             let hash = written.hash;
             if !seen.insert(hash) {
                 // The same content again among these.
@@ -148,11 +127,10 @@ impl BlobStore {
             if !stored || lost {
                 if *here {
                     // It was removed or damaged meanwhile: the file counts after all.
-                    temporary.sync().map_err(|error| self.noted_file_error(error))?;
+                    file.sync().map_err(|error| self.noted_file_error(error))?;
                 }
                 let is_new = !self.keep_what_lies_there(keys, &hash, lost)? && !stored;
-                temporary
-                    .rename(&self.layout.blob(&hash))
+                file.rename(&self.layout.blob(&hash))
                     .map_err(|error| self.noted_file_error(error))?;
                 named.push(Named { hash, is_new });
             }

@@ -16,6 +16,7 @@ pub mod format;
 mod locks;
 mod readers;
 mod reading;
+mod sealed;
 mod temporary;
 mod upgrade;
 mod upload_locks;
@@ -27,8 +28,8 @@ pub(crate) use collect::GoOn;
 pub(crate) use readers::Readers;
 pub(crate) use whole::FileTag;
 
-pub use enter::SealedBlob;
 pub use reading::{OpenBlob, Parts};
+pub use sealed::{Batch, SYNCED_TOGETHER};
 pub use uploads::{PutChunk, UploadLimits};
 
 use std::io::{self, Read};
@@ -52,6 +53,7 @@ use folder_sync::FolderSync;
 use format::{AnyBlob, SealError, Sealed, UNAUTHENTIC, seal_stream};
 use locks::HashLocks;
 use reading::Watch;
+use sealed::{SealedBlob, SealedFile};
 use temporary::Temporary;
 use upload_locks::UploadLocks;
 use whole::Fault;
@@ -194,7 +196,7 @@ impl BlobStore {
     ///
     /// # Errors
     /// As [`put`](Self::put).
-    pub fn seal(
+    fn seal(
         &self,
         keys: &KeySet,
         caller: &Caller,
@@ -216,7 +218,8 @@ impl BlobStore {
                 "is not the hash of the content",
             )));
         }
-        Ok(SealedBlob { temporary, written, holding: put.holding.clone(), upload: None })
+        let (file, holding) = (SealedFile::Open(temporary), put.holding.clone());
+        Ok(SealedBlob { file, written, holding, upload: None })
     }
 
     /// Whether anything lies under the name of a content.

@@ -5,10 +5,15 @@ use std::path::{Path, PathBuf};
 use crate::error::{Result, StoreError};
 use crate::files::{FileHandle, Files};
 
-/// A file that is removed when it is dropped, unless it was given its name.
+/// An open file that is removed when it is dropped, unless it was given its name.
 pub(super) struct Temporary {
-    files: Files,
     file: FileHandle,
+    name: TemporaryName,
+}
+
+/// The name of such a file, open or not.
+pub(super) struct TemporaryName {
+    files: Files,
     path: Option<PathBuf>,
 }
 
@@ -21,7 +26,8 @@ impl Temporary {
         let path = folder.join(format!("{:032x}", u128::from_ne_bytes(random)));
         let file = files.create_new(&path);
         let file = file.map_err(|source| StoreError::io("create", &path, source))?;
-        Ok(Self { files: files.clone(), file, path: Some(path) })
+        let name = TemporaryName { files: files.clone(), path: Some(path) };
+        Ok(Self { file, name })
     }
 
     pub(super) fn file(&self) -> &FileHandle {
@@ -30,11 +36,24 @@ impl Temporary {
 
     /// Writes its content to disk.
     pub(super) fn sync(&self) -> Result<()> {
-        let path = self.path.as_deref().unwrap_or(Path::new(""));
+        let path = self.name.path.as_deref().unwrap_or(Path::new(""));
         self.file.sync_data().map_err(|source| StoreError::io("sync of", path, source))
     }
 
+    /// Closes it. What was not [synced](Self::sync) before can't be any more: another handle on the file
+    /// may not be told what went wrong meanwhile.
+    pub(super) fn close(self) -> TemporaryName {
+        self.name
+    }
+
     /// Gives it its final name.
+    pub(super) fn rename(self, to: &Path) -> Result<()> {
+        self.name.rename(to)
+    }
+}
+
+impl TemporaryName {
+    /// Gives the file its final name.
     pub(super) fn rename(mut self, to: &Path) -> Result<()> {
         if let Some(path) = self.path.take() {
             self.files.rename(&path, to).map_err(|source| {
@@ -47,7 +66,7 @@ impl Temporary {
     }
 }
 
-impl Drop for Temporary {
+impl Drop for TemporaryName {
     fn drop(&mut self) {
         if let Some(path) = &self.path
             && let Err(error) = self.files.unlink(path)

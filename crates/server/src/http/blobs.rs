@@ -12,14 +12,14 @@ use axum::extract::{Path, RawQuery, State};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use osnova_storage_api::blobs::{BlobPut, Get, Put};
-use osnova_storage_api::wire::{BlobHash, HexError, Name};
+use osnova_storage_api::wire::{BlobHash, HexError, JsonText, Name};
 use osnova_storage_api::{ApiError, ErrorCode, Method};
-use osnova_storage_core::StoreError;
 use osnova_storage_core::blob::{OpenBlob, Parts, PutBlob};
 use osnova_storage_core::db::blobs::Holding;
+use osnova_storage_core::{Caller, Store, StoreError};
 use tokio::sync::oneshot;
 
-use super::body::{self, BodyWriter, Patient};
+use super::body::{self, BodyWriter, IncomingReader, Patient};
 use super::range::{self, Asked};
 use super::{error_object, failure, status_of};
 use crate::access::audit::Trace;
@@ -59,24 +59,36 @@ async fn store(
     content: Body,
 ) -> Result<BlobPut, ApiError> {
     access::admit(credential, &Put::SPEC)?;
-    let mut put = put_params(headers, query)?;
-    let caller = credential.caller();
-    let limit = app.store.blobs().limits().of(caller);
+    let mut put = described(headers, pinned(query)?)?;
+    let limit = app.store.blobs().limits().of(credential.caller());
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     put.length = announced.and_then(|length| length.parse().ok());
     if put.length.is_some_and(|length| length > limit) {
         let message = "the content is larger than all that the caller may hold";
         return Err(ApiError::new(ErrorCode::QuotaExceeded, message));
     }
+    receive(app, credential, content, move |store, caller, mut source| {
+        let keys = store.vault().keys()?;
+        store.blobs().put(store.db(), &keys, caller, &mut source, &put)
+    })
+    .await
+}
+
+/// Hands a body to a job on a thread that blocks, within the bounds of streams.
+pub(super) async fn receive<T: Send + 'static>(
+    app: &Arc<App>,
+    credential: &Arc<Credential>,
+    content: Body,
+    job: impl FnOnce(&Store, &Caller, IncomingReader) -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, ApiError> {
     let permits = StreamPermits::take(app, credential)?;
     let content = Patient::new(content, app.limits.stall_timeout);
-    let (mut source, feed) = body::reader(content, Arc::clone(credential));
-    let (worker, caller) = (Arc::clone(app), Arc::clone(caller));
+    let (source, feed) = body::reader(content, Arc::clone(credential));
+    let (worker, caller) = (Arc::clone(app), Arc::clone(credential.caller()));
     // The job runs to its end even where the client hangs up meanwhile: what it locks is its own.
     let stored = tokio::task::spawn_blocking(move || {
         let _permits = permits;
-        let keys = worker.store.vault().keys()?;
-        worker.store.blobs().put(worker.store.db(), &keys, &caller, &mut source, &put)
+        job(&worker.store, &caller, source)
     });
     feed.await;
     match stored.await {
@@ -274,8 +286,8 @@ impl StreamPermits {
     }
 }
 
-/// What the headers and the query of a put say of the content.
-fn put_params(headers: &HeaderMap, query: Option<&str>) -> Result<PutBlob, ApiError> {
+/// What headers say of a content.
+pub(super) fn described(headers: &HeaderMap, pinned: bool) -> Result<PutBlob, ApiError> {
     let text = |name: &'static str| {
         headers
             .get(name)
@@ -289,11 +301,22 @@ fn put_params(headers: &HeaderMap, query: Option<&str>) -> Result<PutBlob, ApiEr
         .transpose()?;
     let name =
         text("x-name")?.map(|text| parse_name("x-name", percent_decoded(text)?)).transpose()?;
+    let metadata = text("x-metadata")?
+        .map(|text| {
+            JsonText::parse(text.to_owned()).map_err(|why| ApiError::field("x-metadata", why))
+        })
+        .transpose()?;
     let expected_hash = text("x-expected-hash")?
         .map(|text| {
             text.parse().map_err(|why| ApiError::field("x-expected-hash", format!("{why}")))
         })
         .transpose()?;
+    let holding = Holding { name, content_type, metadata, pinned };
+    Ok(PutBlob { holding, expected_hash, length: None })
+}
+
+/// Whether the query of a put says that its contents are pinned.
+pub(super) fn pinned(query: Option<&str>) -> Result<bool, ApiError> {
     let mut pinned = true;
     for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
         pinned = match pair {
@@ -305,8 +328,7 @@ fn put_params(headers: &HeaderMap, query: Option<&str>) -> Result<PutBlob, ApiEr
             _ => return Err(ApiError::field("query", "takes only pin")),
         };
     }
-    let holding = Holding { name, content_type, metadata: None, pinned };
-    Ok(PutBlob { holding, expected_hash, length: None })
+    Ok(pinned)
 }
 
 /// Headers are ASCII, so `X-Name` is percent-encoded UTF-8 (RFC 3986, section 2.1).

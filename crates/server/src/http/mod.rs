@@ -6,6 +6,8 @@
 mod blobs;
 mod body;
 mod calls;
+mod many;
+mod multipart;
 mod range;
 mod uploads;
 mod websocket;
@@ -44,7 +46,7 @@ impl Http {
     /// The service of this daemon.
     pub(crate) fn new(app: Arc<App>) -> Self {
         let routes = Router::new()
-            .route("/blobs", put(blobs::put))
+            .route("/blobs", put(blobs::put).post(many::post))
             .route("/blobs/{hash}", get(blobs::get).head(blobs::head))
             .route("/uploads/{upload_id}/{index}", put(uploads::put))
             .fallback(no_such_route)

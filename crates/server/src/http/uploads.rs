@@ -15,13 +15,11 @@ use osnova_storage_api::wire::{BlobHash, ChunkIndex, HexError, UploadId};
 use osnova_storage_api::{ApiError, Method};
 use osnova_storage_core::blob::PutChunk;
 
-use super::blobs::{StreamPermits, json};
-use super::body::{self, Patient};
+use super::blobs::{json, receive};
 use super::failure;
 use crate::access::audit::Trace;
 use crate::access::{self, Credential};
 use crate::app::App;
-use crate::errors;
 
 /// The upload and the place that a path names, or why it names none.
 type ChunkPath = Result<Path<(String, String)>, PathRejection>;
@@ -54,23 +52,11 @@ async fn store(
 ) -> Result<ChunkReceived, ApiError> {
     access::admit(credential, &UploadChunk::SPEC)?;
     let put = put_params(path, query, headers)?;
-    let permits = StreamPermits::take(app, credential)?;
-    let content = Patient::new(content, app.limits.stall_timeout);
-    let (mut source, feed) = body::reader(content, Arc::clone(credential));
-    let (worker, caller) = (Arc::clone(app), Arc::clone(credential.caller()));
-    // The job runs to its end even where the client hangs up meanwhile.
-    let stored = tokio::task::spawn_blocking(move || {
-        let _permits = permits;
-        let keys = worker.store.vault().keys()?;
-        worker.store.blobs().put_chunk(worker.store.db(), &keys, &caller, &mut source, &put)
-    });
-    feed.await;
-    match stored.await {
-        // It was cut off.
-        Ok(Err(_)) if !credential.is_valid() => Err(access::unauthorized()),
-        Ok(stored) => stored.map_err(|error| errors::to_api(&app.store, &error)),
-        Err(error) => Err(errors::internal(&error.to_string())),
-    }
+    receive(app, credential, content, move |store, caller, mut source| {
+        let keys = store.vault().keys()?;
+        store.blobs().put_chunk(store.db(), &keys, caller, &mut source, &put)
+    })
+    .await
 }
 
 /// Which chunk a request puts.

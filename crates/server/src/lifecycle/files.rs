@@ -1,5 +1,6 @@
 //! Open files: how many the process may have, and how many connections that allows for.
 
+use osnova_storage_core::blob::SYNCED_TOGETHER;
 use osnova_storage_core::component_data::MAX_OPEN_FILES;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -7,8 +8,8 @@ use crate::config::Config;
 
 /// Files of a connection to the database: the database, its WAL and their shared memory.
 const FILES_PER_READER: u64 = 3;
-/// Files of a blob stream: the content's, and one that is being written beside it.
-const FILES_PER_STREAM: u64 = 2;
+/// Files of a blob stream: those that are being written, and one more.
+const FILES_PER_STREAM: u64 = SYNCED_TOGETHER as u64 + 1;
 /// Files of everything else: listeners, logs, the runtime's own, the writer's.
 const OTHER_FILES: u64 = 64;
 /// Readers where the configuration leaves their number to the machine, at least.

@@ -12,6 +12,7 @@ use osnova_storage_core::error::Result;
 use osnova_storage_core::{Caller, StoreError};
 
 use crate::app::App;
+use crate::errors;
 use crate::rpc::Registry;
 
 /// What an answer of `blobs.get` takes beside its data.
@@ -42,41 +43,33 @@ pub(super) fn register(registry: &mut Registry) {
 
 fn put(app: &App, caller: &Caller, params: &PutParams) -> Result<BlobPut> {
     let keys = app.store.vault().keys()?;
-    let put = PutBlob {
-        holding: blobs::Holding {
-            name: params.name.clone(),
-            content_type: params.content_type.clone(),
-            metadata: params.metadata.clone(),
-            pinned: params.pin.unwrap_or(true),
-        },
-        expected_hash: params.expected_hash,
-        length: u64::try_from(params.data.0.len()).ok(),
-    };
+    let put = described(params);
     app.store.blobs().put(app.store.db(), &keys, caller, &mut params.data.0.as_slice(), &put)
 }
 
 fn put_many(app: &App, caller: &Caller, params: &PutManyParams) -> Result<BlobsPut> {
     let keys = app.store.vault().keys()?;
-    let contents = app.store.blobs();
-    let seal = |(index, item): (usize, &BlobInput)| {
-        let put = PutBlob {
-            holding: blobs::Holding {
-                name: item.name.clone(),
-                content_type: item.content_type.clone(),
-                metadata: item.metadata.clone(),
-                pinned: item.pin.unwrap_or(true),
-            },
-            expected_hash: item.expected_hash,
-            length: u64::try_from(item.data.0.len()).ok(),
-        };
-        contents.seal(&keys, caller, &mut item.data.0.as_slice(), &put).map_err(|error| match error
-        {
-            StoreError::Refused(error) => error.within(&format!("items.{index}")).into(),
-            other => other,
-        })
-    };
-    let sealed = params.items.iter().enumerate().map(seal).collect::<Result<Vec<_>>>()?;
-    Ok(BlobsPut { items: contents.enter(app.store.db(), &keys, caller, sealed)? })
+    let mut batch = app.store.blobs().batch(&keys, caller);
+    for (index, item) in params.items.iter().enumerate() {
+        batch
+            .seal(&mut item.data.0.as_slice(), &described(item))
+            .map_err(|error| errors::within(&format!("items.{index}"), error))?;
+    }
+    Ok(BlobsPut { items: batch.enter(app.store.db())? })
+}
+
+/// What is said of a content that is put.
+fn described(item: &BlobInput) -> PutBlob {
+    PutBlob {
+        holding: blobs::Holding {
+            name: item.name.clone(),
+            content_type: item.content_type.clone(),
+            metadata: item.metadata.clone(),
+            pinned: item.pin.unwrap_or(true),
+        },
+        expected_hash: item.expected_hash,
+        length: u64::try_from(item.data.0.len()).ok(),
+    }
 }
 
 fn get(app: &App, caller: &Caller, params: &GetParams) -> Result<BlobData> {

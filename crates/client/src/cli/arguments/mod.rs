@@ -187,22 +187,25 @@ pub(super) enum Command {
 
 #[derive(Subcommand)]
 pub(super) enum BlobCommand {
-    /// Store a file, or standard input, and print its hash.
+    /// Store files, or standard input, and print their hashes.
     Put {
-        /// The file; - for standard input.
-        #[arg(value_hint = ValueHint::FilePath)]
-        file: PathBuf,
+        /// The files; - for standard input. Small ones go together, all or none.
+        #[arg(required = true, value_name = "FILE", value_hint = ValueHint::AnyPath)]
+        files: Vec<PathBuf>,
+        /// Of a directory put all regular files, named by their paths in it; links are not followed.
+        #[arg(short, long)]
+        recursive: bool,
         /// What it is, as a media type.
         #[arg(long = "type", value_name = "MEDIA-TYPE")]
         content_type: Option<String>,
-        /// What to call it; the file's name where left out.
-        #[arg(long)]
+        /// What to call it, where it is one; the file's name where left out.
+        #[arg(long, conflicts_with = "recursive")]
         name: Option<String>,
         /// Do not keep it unless a record names it soon.
         #[arg(long)]
         no_pin: bool,
-        /// Refuse it unless this is its hash.
-        #[arg(long, value_name = "HASH")]
+        /// Refuse it, where it is one, unless this is its hash.
+        #[arg(long, value_name = "HASH", conflicts_with = "recursive")]
         expect: Option<BlobHash>,
     },
     /// Read a content, or a part of it.
