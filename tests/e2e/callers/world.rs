@@ -187,6 +187,7 @@ impl World {
             ("storage.delete", json!({ "key": "unspoken key", "componentId": A })),
             ("storage.write", example_root::place(KEY_OF_A, A)),
             ("blobs.delete", json!({ "hash": fresh })),
+            ("blobs.delete", json!({ "hash": hash_of(b"many") })),
             ("blobs.delete", json!({ "hash": self.of_a.blob, "componentId": B })),
         ];
         for (method, params) in calls {

@@ -90,7 +90,7 @@ mod tests {
         assert_eq!(share(u64::MAX).places(), 1024);
         assert_eq!(share(share(0).needed()).places(), 1024);
         let small = share(1024);
-        assert_eq!(small.places(), 185);
+        assert_eq!(small.places(), 36);
         assert!(small.places() * 3 + small.without_connections() <= 1024);
         assert_eq!(share(0).places(), LEAST_PLACES);
         let few = Share { connections: 1, ..share(0) };
