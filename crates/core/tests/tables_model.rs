@@ -1,4 +1,4 @@
-//! The tables of the seed against a simple model of them: random operations by several callers, with
+//! All record namespaces together against a simple model of them: random operations by several callers, with
 //! restarts between, after which both must say the same.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
@@ -14,7 +14,8 @@ use common::*;
 use osnova_storage_api::ErrorCode;
 use osnova_storage_api::wire::{BlobHash, WireObject};
 use osnova_storage_core::db::{
-    Reader, application_config, applications, cache, keys, messages, transactions,
+    Reader, application_config, applications, cache, components, keys, messages, preferences,
+    registry, storage, transactions,
 };
 use osnova_storage_core::error::Result;
 use osnova_storage_core::{Caller, Store};
@@ -29,6 +30,14 @@ const STEPS: usize = 400;
 const NAMES: [&str; 4] = ["a", "b", "ж/%", "z"];
 const COMPONENTS: [&str; 2] = ["org.example.a", "org.example.b"];
 const STATUSES: [&str; 3] = ["pending", "confirmed", "failed"];
+/// How a component is, and what it may become.
+const STATES: [(&str, &[usize]); 5] = [
+    ("starting", &[1, 3, 4]),
+    ("running", &[2, 4]),
+    ("stopping", &[3, 4]),
+    ("stopped", &[0]),
+    ("crashed", &[0]),
+];
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -46,6 +55,15 @@ enum Step {
     DeleteMessage(usize, usize),
     PutCache(usize, bool),
     RemoveCache(usize),
+    Install(usize, u8),
+    Uninstall(usize),
+    Register(usize, u8, bool),
+    SetState(usize, usize),
+    Unregister(usize),
+    Write(usize, usize, u8),
+    DeleteValue(usize, usize),
+    Set(usize, u8),
+    Unset(usize),
     Reopen,
 }
 
@@ -79,6 +97,17 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (callers(), name()).prop_map(|(by, id)| Step::DeleteMessage(by, id)),
         3 => (name(), any::<bool>()).prop_map(|(address, other)| Step::PutCache(address, other)),
         1 => name().prop_map(Step::RemoveCache),
+        3 => (0..COMPONENTS.len(), any::<u8>()).prop_map(|(id, n)| Step::Install(id, n)),
+        1 => (0..COMPONENTS.len()).prop_map(Step::Uninstall),
+        2 => (0..COMPONENTS.len(), any::<u8>(), any::<bool>())
+            .prop_map(|(id, n, running)| Step::Register(id, n, running)),
+        4 => (0..COMPONENTS.len(), 0..STATES.len()).prop_map(|(id, to)| Step::SetState(id, to)),
+        1 => (0..COMPONENTS.len()).prop_map(Step::Unregister),
+        4 => (0..COMPONENTS.len(), name(), any::<u8>())
+            .prop_map(|(of, key, n)| Step::Write(of, key, n)),
+        2 => (0..COMPONENTS.len(), name()).prop_map(|(of, key)| Step::DeleteValue(of, key)),
+        3 => (name(), any::<u8>()).prop_map(|(key, n)| Step::Set(key, n)),
+        1 => name().prop_map(Step::Unset),
         1 => Just(Step::Reopen),
     ]
 }
@@ -113,6 +142,12 @@ struct Model {
     transactions: BTreeMap<usize, ModelTransaction>,
     messages: BTreeMap<usize, ModelMessage>,
     cache: BTreeMap<usize, bool>,
+    /// The descriptions.
+    components: BTreeMap<usize, u8>,
+    /// The version, how it is, and how often it was registered anew.
+    registry: BTreeMap<usize, (u8, usize, u64)>,
+    values: BTreeMap<(usize, usize), u8>,
+    preferences: BTreeMap<usize, u8>,
 }
 
 /// A root with two contents that everyone holds.
@@ -253,11 +288,106 @@ impl World {
                 let there = self.model.cache.remove(&address).is_some();
                 assert_eq!(done.unwrap()["deleted"], there);
             }
+            Step::Install(..) | Step::Uninstall(_) => self.install(step),
+            Step::Register(..) | Step::SetState(..) | Step::Unregister(_) => self.register(step),
+            Step::Write(of, key, n) => {
+                let asked = json!({ "key": NAMES[key], "value": n });
+                write(self.store(), &caller(of), storage::write, &asked).unwrap();
+                self.model.values.insert((of, key), n);
+            }
+            Step::DeleteValue(of, key) => {
+                let asked = json!({ "key": NAMES[key] });
+                let done = write(self.store(), &caller(of), storage::delete, &asked);
+                let there = self.model.values.remove(&(of, key)).is_some();
+                assert_eq!(done.unwrap()["deleted"], there);
+            }
+            Step::Set(key, n) => {
+                let asked = json!({ "key": NAMES[key], "value": n });
+                write(self.store(), &owner(), preferences::set, &asked).unwrap();
+                self.model.preferences.insert(key, n);
+            }
+            Step::Unset(key) => {
+                let done = write(self.store(), &owner(), preferences::delete, &json!([NAMES[key]]));
+                let there = self.model.preferences.remove(&key).is_some();
+                assert_eq!(done.unwrap()["deleted"], there);
+            }
             Step::Reopen => {
                 self.store = None;
                 self.store = Some(self.root.open_unlocked());
                 self.compare();
             }
+        }
+    }
+
+    fn install(&mut self, step: &Step) {
+        match *step {
+            Step::Install(id, n) => {
+                let asked = json!({ "component": {
+                    "componentId": COMPONENTS[id], "name": "n", "version": "1", "type": "backend",
+                    "manifest": {}, "description": n.to_string(),
+                } });
+                write(self.store(), &owner(), components::put, &asked).unwrap();
+                self.model.components.insert(id, n);
+            }
+            Step::Uninstall(id) => {
+                let asked = json!({ "componentId": COMPONENTS[id] });
+                let done = write(self.store(), &owner(), components::delete, &asked);
+                let installed = self.model.components.contains_key(&id);
+                if installed && self.model.registry.get(&id).is_some_and(|known| known.1 < 3) {
+                    assert_eq!(code(&done), ErrorCode::Conflict);
+                    return;
+                }
+                assert_eq!(done.unwrap()["deleted"], installed);
+                self.model.components.remove(&id);
+                self.model.registry.remove(&id);
+                self.model.values.retain(|(of, _), _| *of != id);
+            }
+            _ => unreachable!(),
+        }
+    }
+
+    /// Steps of the registry, by this process, which is there throughout.
+    fn register(&mut self, step: &Step) {
+        match *step {
+            Step::Register(id, n, running) => {
+                let asked = json!({
+                    "version": n.to_string(), "pid": std::process::id(), "endpoint": "e",
+                    "status": if running { "running" } else { "starting" },
+                });
+                let done = write(self.store(), &caller(id), registry::register, &asked);
+                if !self.model.components.contains_key(&id) {
+                    assert_eq!(code(&done), ErrorCode::Conflict);
+                    return;
+                }
+                let asked = usize::from(running);
+                let entry = match self.model.registry.get(&id) {
+                    None => (n, asked, 0),
+                    // It is up: its process says the same of itself anew, or something else.
+                    Some(&(_, 0, count)) => (n, asked, count),
+                    Some(&(_, state, count)) if state < 3 => (n, state, count),
+                    Some(&(_, _, count)) => (n, asked, count + 1),
+                };
+                assert_eq!(done.unwrap()["status"], STATES[entry.1].0);
+                self.model.registry.insert(id, entry);
+            }
+            Step::SetState(id, to) => {
+                let asked = json!({ "status": STATES[to].0 });
+                let done = write(self.store(), &caller(id), registry::set_status, &asked);
+                match self.model.registry.get_mut(&id) {
+                    None => assert_eq!(code(&done), ErrorCode::NotFound),
+                    Some(known) if known.1 == to || STATES[known.1].1.contains(&to) => {
+                        assert_eq!(done.unwrap()["status"], STATES[to].0);
+                        known.1 = to;
+                    }
+                    Some(_) => assert_eq!(code(&done), ErrorCode::Conflict),
+                }
+            }
+            Step::Unregister(id) => {
+                let done = write(self.store(), &caller(id), registry::remove, &json!({}));
+                let there = self.model.registry.remove(&id).is_some();
+                assert_eq!(done.unwrap()["deleted"], there);
+            }
+            _ => unreachable!(),
         }
     }
 
@@ -360,6 +490,7 @@ impl World {
             assert_eq!(sorted(listed.collect()), sorted(expected.collect()));
             self.compare_transactions(by);
         }
+        self.compare_components();
         let listed = all(store, &owner(), cache::list, json!({}));
         let listed = listed.iter().map(|item| json!([item["autonomiAddress"], item["blobHash"]]));
         let expected = model
@@ -372,6 +503,39 @@ impl World {
         let cached = |other: bool| model.cache.values().filter(|known| **known == other).count();
         assert_eq!(named(&self.hashes[0]), u64::try_from(attached + cached(false)).unwrap());
         assert_eq!(named(&self.hashes[1]), u64::try_from(cached(true)).unwrap());
+    }
+
+    /// What is kept of components, and the settings.
+    fn compare_components(&self) {
+        let (store, model) = (self.store(), &self.model);
+        let listed = all(store, &owner(), components::list, json!({}));
+        let listed = listed.iter().map(|item| json!([item["componentId"], item["description"]]));
+        let expected = model.components.iter();
+        let expected = expected.map(|(id, n)| json!([COMPONENTS[*id], n.to_string()]));
+        assert_eq!(sorted(listed.collect()), sorted(expected.collect()));
+        let listed = all(store, &owner(), registry::list, json!({}));
+        let listed = listed.iter().map(|item| {
+            json!([item["componentId"], item["version"], item["status"], item["restartCount"]])
+        });
+        let expected = model.registry.iter().map(|(id, (version, state, count))| {
+            json!([COMPONENTS[*id], version.to_string(), STATES[*state].0, count])
+        });
+        assert_eq!(sorted(listed.collect()), sorted(expected.collect()));
+        for (of, id) in COMPONENTS.iter().enumerate() {
+            let listed = all(store, &owner(), storage::list, json!({ "componentId": id }));
+            let listed = listed.iter().map(|item| {
+                let value = json!({ "key": item["key"] });
+                let read = read(store, &caller(of), storage::read, &value).unwrap();
+                json!([item["key"], read["value"]])
+            });
+            let expected = model.values.iter().filter(|((whose, _), _)| *whose == of);
+            let expected = expected.map(|((_, key), n)| json!([NAMES[*key], n]));
+            assert_eq!(sorted(listed.collect()), sorted(expected.collect()));
+        }
+        let listed = all(store, &owner(), preferences::list, json!({}));
+        let listed = listed.iter().map(|item| json!([item["key"], item["value"]]));
+        let expected = model.preferences.iter().map(|(key, n)| json!([NAMES[*key], n]));
+        assert_eq!(sorted(listed.collect()), sorted(expected.collect()));
     }
 
     fn compare_transactions(&self, by: usize) {

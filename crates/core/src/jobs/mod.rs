@@ -17,6 +17,7 @@ use osnova_storage_api::wire::{JsonText, Name, Timestamp};
 use osnova_storage_api::{ApiError, ErrorCode};
 
 pub use progress::Progress;
+use serde::Serialize;
 
 use crate::caller::Caller;
 use crate::clock::Clock;
@@ -288,6 +289,15 @@ fn as_it_is(known: &[Job], job: Job) -> Job {
         return job;
     }
     known.iter().find(|known| known.job_id == job.job_id).cloned().unwrap_or(job)
+}
+
+/// What a body answers as its job's result.
+///
+/// # Errors
+/// Where it is too large.
+pub(crate) fn answer<T: Serialize>(result: &T) -> Result<JsonText> {
+    JsonText::from_serialize(result)
+        .map_err(|why| StoreError::Internal(format!("a job's result {why}")))
 }
 
 /// What is said of a job that did not end by itself.

@@ -20,14 +20,13 @@ use osnova_storage_api::jobs::Job;
 use osnova_storage_api::maintenance::{
     CheckMode, CheckParams, CheckpointOutcome, DatabaseStats, NoParams, QueryParams, QueryResult,
 };
-use osnova_storage_api::wire::{JsonText, UnsignedInteger};
-use serde::Serialize;
+use osnova_storage_api::wire::UnsignedInteger;
 
 use crate::caller::Caller;
 use crate::db::Database;
-use crate::error::{OpenError, Result, StoreError};
+use crate::error::{OpenError, Result};
 use crate::health::Health;
-use crate::jobs::Jobs;
+use crate::jobs::{Jobs, answer};
 
 /// How long a checkpoint that was asked for waits for readers.
 const CHECKPOINT_WAIT: Duration = Duration::from_secs(2);
@@ -154,10 +153,4 @@ impl Maintenance {
         self.search.stop();
         self.keeper.stop();
     }
-}
-
-/// A job's result.
-fn answer<T: Serialize>(result: &T) -> Result<JsonText> {
-    JsonText::from_serialize(result)
-        .map_err(|why| StoreError::Internal(format!("a job's result {why}")))
 }

@@ -7,13 +7,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::answer;
 use crate::caller::Caller;
 use crate::db::Database;
 use crate::db::search::rebuild;
 use crate::error::{OpenError, Result, StoreError};
 use crate::health::{Cause, Health};
-use crate::jobs::{Jobs, Progress};
+use crate::jobs::{Jobs, Progress, answer};
 
 /// The kind of the job.
 const KIND: &str = "searchRebuild";

@@ -12,11 +12,10 @@ use osnova_storage_api::maintenance::VacuumResult;
 use osnova_storage_api::wire::UnsignedInteger;
 use rusqlite::Connection;
 
-use super::answer;
 use crate::caller::Caller;
 use crate::db::{Database, Tx};
 use crate::error::{Result, StoreError};
-use crate::jobs::{Jobs, Progress};
+use crate::jobs::{Jobs, Progress, answer};
 
 /// The kind of the job.
 pub(super) const KIND: &str = "vacuum";

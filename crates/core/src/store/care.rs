@@ -6,8 +6,6 @@ use std::time::{Duration, Instant};
 use osnova_storage_api::ApiError;
 use osnova_storage_api::blobs::{CareParams, VerifyParams};
 use osnova_storage_api::jobs::Job;
-use osnova_storage_api::wire::JsonText;
-use serde::Serialize;
 
 use super::Store;
 use crate::blob::BlobStore;
@@ -16,7 +14,7 @@ use crate::db::blobs::{candidates, uploads};
 use crate::db::cache::CacheLimits;
 use crate::db::{Database, blobs, meta};
 use crate::error::{Result, StoreError};
-use crate::jobs::{Jobs, Progress};
+use crate::jobs::{Jobs, Progress, answer};
 use crate::vault::Vault;
 
 /// About how many bytes are written to remember the uptime.
@@ -167,10 +165,4 @@ impl Rate {
         let due = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
         due.saturating_sub(self.began.elapsed())
     }
-}
-
-/// A job's result.
-fn answer<T: Serialize>(result: &T) -> Result<JsonText> {
-    JsonText::from_serialize(result)
-        .map_err(|why| StoreError::Internal(format!("a job's result {why}")))
 }
