@@ -100,7 +100,7 @@ fn measure(bench: &Bench, names: &[String]) -> Table {
             continue;
         }
         let begin = Instant::now();
-        eprint!("{} ... ", group.name);
+        eprintln!("{} ...", group.name);
         table.begin(group.name);
         if let Err(why) = (group.measure)(bench, &mut table) {
             table.failed(group.about, why);

@@ -215,7 +215,11 @@ impl Table {
         self.group = group;
     }
 
+    /// Adds a row, and says so at once: what comes after it, the removal of a million files not
+    /// least, may take long.
     pub(crate) fn add(&mut self, row: Row) {
+        let [what, measured, against, ratio, ..] = row.cells();
+        eprintln!("  {what}: {measured} {ratio} {against}");
         self.outcomes.push((self.group, Outcome::Measured(row)));
     }
 

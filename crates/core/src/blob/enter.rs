@@ -2,6 +2,7 @@
 //! commit.
 
 use std::collections::BTreeSet;
+use std::thread;
 
 use osnova_storage_api::blobs::BlobPut;
 use osnova_storage_api::wire::{BlobHash, UnsignedInteger, UploadId};
@@ -14,6 +15,11 @@ use crate::db::{Database, Tx};
 use crate::error::{Result, StoreError};
 use crate::health::Cause;
 use crate::vault::keys::KeySet;
+
+/// Many files are synced on so many threads: the disk serves those who wait at the same time together.
+const SYNCING_THREADS: usize = 8;
+/// For fewer files than this a thread is not worth its start.
+const FILES_PER_THREAD: usize = 16;
 
 /// A content that is sealed in a file of its own and not entered yet.
 pub struct SealedBlob {
@@ -106,16 +112,7 @@ impl BlobStore {
             .filter(|(_, here)| !**here || !caller.is_owner())
             .map(|(sealed, _)| &sealed.temporary)
             .collect();
-        if needed.len() > 1 {
-            // The system writes all of them before the first is waited for, so that one commit of its journal
-            // serves many. What fails here fails at the sync as well.
-            for temporary in &needed {
-                let _ = temporary.file().flush_behind();
-            }
-        }
-        for temporary in needed {
-            temporary.sync().map_err(|error| self.noted_file_error(error))?;
-        }
+        sync_all(&needed).map_err(|error| self.noted_file_error(error))?;
         Ok(here)
     }
 
@@ -206,4 +203,27 @@ impl BlobStore {
         }
         Ok(is_whole)
     }
+}
+
+/// Writes the content of files to disk; one error of them where there are any.
+fn sync_all(files: &[&Temporary]) -> Result<()> {
+    let sync = |files: &[&Temporary]| files.iter().try_for_each(|file| file.sync());
+    let mut shares = files.chunks(files.len().div_ceil(SYNCING_THREADS).max(FILES_PER_THREAD));
+    let Some(first) = shares.next() else { return Ok(()) };
+    thread::scope(|scope| {
+        let mut here = vec![first];
+        let mut others = Vec::new();
+        for share in shares {
+            match thread::Builder::new().spawn_scoped(scope, move || sync(share)) {
+                Ok(thread) => others.push(thread),
+                Err(_) => here.push(share),
+            }
+        }
+        let mut outcome = here.into_iter().try_for_each(sync);
+        for thread in others {
+            let panicked = |_| Err(StoreError::Internal("a thread that syncs panicked".to_owned()));
+            outcome = outcome.and(thread.join().unwrap_or_else(panicked));
+        }
+        outcome
+    })
 }
