@@ -136,6 +136,28 @@ impl Daemon {
             .ok_or_else(|| format!("no {name} in the status of the process"))
     }
 
+    /// How often a thread of it has waited for something so far; `None` where the system does not say.
+    pub(crate) fn thread_rests(&self, name: &str) -> Option<u64> {
+        let status = fs::read_to_string(self.thread(name)?.join("status")).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+        line.trim().parse().ok()
+    }
+
+    /// How long a thread of it has run on a processor so far.
+    pub(crate) fn thread_seconds(&self, name: &str) -> Option<f64> {
+        let stat = fs::read_to_string(self.thread(name)?.join("schedstat")).ok()?;
+        let nanos: f64 = stat.split_whitespace().next()?.parse().ok()?;
+        Some(nanos / 1e9)
+    }
+
+    /// Where the system tells of a thread.
+    fn thread(&self, name: &str) -> Option<PathBuf> {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.child.id())).ok()?;
+        threads.filter_map(|entry| Some(entry.ok()?.path())).find(|thread| {
+            fs::read_to_string(thread.join("comm")).is_ok_and(|comm| comm.trim() == name)
+        })
+    }
+
     /// Asks it to stop, and waits until it has.
     pub(crate) fn stop(mut self) -> Result<(), String> {
         process::signal(&self.child, Signal::TERM)?;

@@ -1,6 +1,7 @@
-//! Ending the processes that the benchmark started, and no others: signals go only to children
-//! that have not been waited for, whose ids therefore are still their own.
+//! Finding programs, and ending the processes that the benchmark started, and no others: signals go
+//! only to children that have not been waited for, whose ids therefore are still their own.
 
+use std::path::PathBuf;
 use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
 
@@ -32,4 +33,12 @@ pub(crate) fn end(child: &mut Child, first: Signal, limit: Duration) {
         let _ = child.kill();
         let _ = child.wait();
     }
+}
+
+/// A program in the search path.
+pub(crate) fn find(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .map(|directory| directory.join(name))
+        .find(|program| program.is_file())
 }

@@ -28,11 +28,7 @@ pub(crate) struct Redis {
 impl Redis {
     /// Starts a server under `parent`. `Err` says why not.
     pub(crate) fn start(parent: &Path) -> Result<Self, String> {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let program = std::env::split_paths(&path)
-            .map(|directory| directory.join("redis-server"))
-            .find(|program| program.is_file())
-            .ok_or("Redis not found")?;
+        let program = process::find("redis-server").ok_or("Redis not found")?;
         let directory = tempfile::Builder::new()
             .prefix("osnova-bench-redis-")
             .tempdir_in(parent)

@@ -13,6 +13,7 @@ pub(crate) enum Figure {
     Seconds(f64),
     Mebibytes(f64),
     Megabytes(f64),
+    Bytes(f64),
 }
 
 impl Figure {
@@ -22,7 +23,8 @@ impl Figure {
             | Self::Millis(value)
             | Self::Seconds(value)
             | Self::Mebibytes(value)
-            | Self::Megabytes(value) => value,
+            | Self::Megabytes(value)
+            | Self::Bytes(value) => value,
         }
     }
 
@@ -33,6 +35,7 @@ impl Figure {
             Self::Seconds(_) => "s",
             Self::Mebibytes(_) => "MiB",
             Self::Megabytes(_) => "MB",
+            Self::Bytes(_) => "B",
         }
     }
 
@@ -43,6 +46,7 @@ impl Figure {
             Self::PerSecond(_) => format!("{value:.0}/s"),
             Self::Millis(_) if value < 10.0 => format!("{value:.3} {unit}"),
             Self::Seconds(_) => format!("{value:.2} {unit}"),
+            Self::Bytes(_) => format!("{value:.0} {unit}"),
             _ => format!("{value:.1} {unit}"),
         }
     }
@@ -211,7 +215,11 @@ impl Table {
         self.group = group;
     }
 
+    /// Adds a row, and says so at once: what comes after it, the removal of a million files not
+    /// least, may take long.
     pub(crate) fn add(&mut self, row: Row) {
+        let [what, measured, against, ratio, ..] = row.cells();
+        eprintln!("  {what}: {measured} {ratio} {against}");
         self.outcomes.push((self.group, Outcome::Measured(row)));
     }
 

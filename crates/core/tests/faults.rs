@@ -29,11 +29,11 @@ use osnova_storage_api::component_data::{SetConfigParams, VersionParams};
 use osnova_storage_api::identity::{PutCocoonParams, UserParams};
 use osnova_storage_api::jobs::{Job, JobParams, JobState};
 use osnova_storage_api::wire::{Base64Data, BlobHash, ChunkIndex, UploadId};
-use osnova_storage_core::blob::PutChunk;
+use osnova_storage_core::blob::{PutBlob, PutChunk};
 use osnova_storage_core::db::blobs::uploads;
 use osnova_storage_core::db::cache;
 use osnova_storage_core::error::Result;
-use osnova_storage_core::files::Files;
+use osnova_storage_core::files::{Errno, Files};
 use osnova_storage_core::{OpenError, Store, StoreError};
 use serde_json::json as value;
 
@@ -210,6 +210,46 @@ fn no_step_of_a_put_loses_or_tears_anything() {
     for length in [SMALL, LARGE] {
         each_step(|_, n| content(n, length), act_put, judge_put);
     }
+}
+
+/// The files of many contents are synced on several threads: the failure of one is everyone's, whichever
+/// thread meets it, and none is entered.
+#[test]
+fn contents_put_together_are_not_entered_where_the_sync_of_one_fails() {
+    const TOGETHER: usize = 200;
+    let world = World::new();
+    let contents: Vec<_> = (1..=TOGETHER as u64).map(|seed| content(seed, SMALL)).collect();
+    let keys = world.store().vault().keys().unwrap();
+    let blobs = world.store().blobs();
+    let enter = |fault: Option<usize>| {
+        if let Some(n) = fault {
+            world.faults.arm(Fault::Error(Errno::IO), n);
+        }
+        let by = owner();
+        let mut batch = blobs.batch(&keys, &by);
+        for bytes in &contents {
+            let put = PutBlob { holding: holding(), expected_hash: None, length: None };
+            batch.seal(&mut bytes.as_slice(), &put)?;
+        }
+        batch.enter(world.store().db())
+    };
+    let before = world.hashes("SELECT hash FROM blob_contents").len();
+    let mut syncs = 0;
+    for n in (1..).step_by(41) {
+        let outcome = enter(Some(n));
+        let after = world.faults.disarm().unwrap();
+        syncs += usize::from(after.contains("action: Sync,"));
+        assert_eq!(code(&outcome), ErrorCode::IoError, "{after}");
+        if syncs == 3 {
+            break;
+        }
+        assert!(world.blob_tmp().is_empty(), "{after}: something is left in blobs/.tmp");
+        assert_eq!(world.hashes("SELECT hash FROM blob_contents").len(), before, "{after}");
+        world.assert_agrees(&after);
+    }
+    assert_eq!(enter(None).unwrap().len(), TOGETHER);
+    assert_eq!(world.hashes("SELECT hash FROM blob_contents").len(), before + TOGETHER);
+    world.assert_agrees("without a fault");
 }
 
 #[test]

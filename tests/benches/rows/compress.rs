@@ -15,6 +15,7 @@ const MIB: u64 = 1 << 20;
 const RANGE_BYTES: u64 = 4 << 10;
 /// How many places are read, in turns.
 const PLACES: u64 = 512;
+const RANGE_CALLERS: usize = 16;
 /// Both contents, each of several rounds, and what the disk must keep free.
 const FREE_NEEDED_BYTES: u64 = 4 << 30;
 
@@ -22,7 +23,9 @@ const FREE_NEEDED_BYTES: u64 = 4 << 30;
 struct Measured {
     put: f64,
     get: f64,
+    /// Ranges read by one caller, and by many.
     range: Summary,
+    ranges: Summary,
     stored: f64,
 }
 
@@ -55,6 +58,16 @@ pub(crate) fn measure(bench: &Bench, table: &mut Table) -> Result<(), String> {
         .aim(Bound::RatioAtMost(1.25))
         .detail(json.range.percentiles()),
     );
+    for (kind, measured) in [("JSON", json), (others, noise)] {
+        table.add(
+            Row::new(
+                format!("4 KiB anywhere in {name} of {kind}, {RANGE_CALLERS} callers"),
+                Figure::PerSecond(measured.ranges.per_second),
+            )
+            .against("one caller", Figure::PerSecond(measured.range.per_second))
+            .detail(measured.ranges.percentiles()),
+        );
+    }
     Ok(())
 }
 
@@ -82,7 +95,9 @@ fn kind(bench: &Bench, bytes: u64, content: fn(u64) -> Content) -> Result<Measur
         (0..PLACES).map(|place| place.wrapping_mul(0x9e37_79b9_7f4a_7c15) % (bytes - RANGE_BYTES));
     let ranges: Vec<Request> =
         places.map(|place| Request::get_range(&hash, place, RANGE_BYTES)).collect();
-    let range = load::run(daemon.socket(), Protocol::Http, &ranges, bench.plan(1))?;
+    let by = |callers| load::run(daemon.socket(), Protocol::Http, &ranges, bench.plan(callers));
+    let (range, ranges) = (by(1)?, by(RANGE_CALLERS)?);
     daemon.stop()?;
-    Ok(Measured { put: median(put), get: median(get), range, stored: stored / bytes as f64 })
+    let (put, get, stored) = (median(put), median(get), stored / bytes as f64);
+    Ok(Measured { put, get, range, ranges, stored })
 }

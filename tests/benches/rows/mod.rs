@@ -5,6 +5,7 @@ mod compress;
 mod events;
 mod flat;
 mod life;
+mod many;
 mod peers;
 mod queries;
 mod reads;
@@ -19,6 +20,23 @@ pub(crate) struct Group {
     pub(crate) name: &'static str,
     pub(crate) about: &'static str,
     pub(crate) measure: fn(&Bench, &mut Table) -> Result<(), String>,
+    /// It takes so long that it is left out where all groups are measured.
+    pub(crate) only_by_name: bool,
+}
+
+impl Group {
+    const fn new(
+        name: &'static str,
+        about: &'static str,
+        measure: fn(&Bench, &mut Table) -> Result<(), String>,
+    ) -> Self {
+        Self { name, about, measure, only_by_name: false }
+    }
+
+    const fn only_by_name(mut self) -> Self {
+        self.only_by_name = true;
+        self
+    }
 }
 
 fn connections(count: usize) -> String {
@@ -28,67 +46,34 @@ fn connections(count: usize) -> String {
 
 /// All groups.
 pub(crate) const GROUPS: &[Group] = &[
-    Group {
-        name: "metadata",
-        about: "reads of one caller among 1,000 components",
-        measure: reads::metadata,
-    },
-    Group {
-        name: "queries",
-        about: "lists, searches and stored values, among 10,000 transactions",
-        measure: queries::measure,
-    },
-    Group {
-        name: "reads",
-        about: "point reads, against an empty method and PostgreSQL",
-        measure: reads::points,
-    },
-    Group {
-        name: "access",
-        about: "point reads by a component, against the owner's",
-        measure: reads::access,
-    },
-    Group {
-        name: "writes",
-        about: "durable writes, against PostgreSQL, Redis and a commit per write",
-        measure: writes::many,
-    },
-    Group {
-        name: "set",
-        about: "a durable preferences.set of one caller, against the disk",
-        measure: writes::one,
-    },
-    Group {
-        name: "batch",
-        about: "a JSON-RPC batch of 100 writes, against one write",
-        measure: writes::batch,
-    },
-    Group {
-        name: "events",
-        about: "a hundred subscribers, and what they cost a writer",
-        measure: events::measure,
-    },
-    Group {
-        name: "blobs",
-        about: "blobs of up to 10 MB, and many of 4 KiB",
-        measure: blobs::measure,
-    },
-    Group {
-        name: "stream",
-        about: "1 GiB in and out, against one core and the disk",
-        measure: streams::speed,
-    },
-    Group {
-        name: "compress",
-        about: "256 MiB of JSON, against content that does not compress",
-        measure: compress::measure,
-    },
-    Group {
-        name: "memory",
-        about: "memory when idle and while streaming",
-        measure: streams::memory,
-    },
-    Group { name: "start", about: "from start to ready", measure: life::start },
-    Group { name: "size", about: "size of the database", measure: life::size },
-    Group { name: "flat", about: "1,000,000 components, against 10,000", measure: flat::measure },
+    Group::new("metadata", "reads of one caller among 1,000 components", reads::metadata),
+    Group::new(
+        "queries",
+        "lists, searches and stored values, among 10,000 transactions",
+        queries::measure,
+    ),
+    Group::new("reads", "point reads, against an empty method and PostgreSQL", reads::points),
+    Group::new("access", "point reads by a component, against the owner's", reads::access),
+    Group::new(
+        "writes",
+        "durable writes, against PostgreSQL, Redis and a commit per write",
+        writes::many,
+    ),
+    Group::new("set", "a durable preferences.set of one caller, against the disk", writes::one),
+    Group::new("batch", "a JSON-RPC batch of 100 writes, against one write", writes::batch),
+    Group::new("events", "a hundred subscribers, and what they cost a writer", events::measure),
+    Group::new("blobs", "blobs of up to 10 MB, and many of 4 KiB", blobs::measure),
+    Group::new("stream", "1 GiB in and out, against one core and the disk", streams::speed),
+    Group::new("backup", "1 GiB in and out, against restic and rustic", streams::beside_backups),
+    Group::new(
+        "compress",
+        "256 MiB of JSON, against content that does not compress",
+        compress::measure,
+    ),
+    Group::new("memory", "memory when idle and while streaming", streams::memory),
+    Group::new("start", "from start to ready", life::start),
+    Group::new("size", "size of the database", life::size),
+    Group::new("flat", "1,000,000 components, against 10,000", flat::measure),
+    Group::new("many", "100,000 blobs, against 10,000", many::hundred_thousand),
+    Group::new("million", "1,000,000 blobs, against 10,000", many::million).only_by_name(),
 ];

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::backup::{PROGRAMS, Program, Repository};
 use crate::bench::Bench;
 use crate::client::Client;
 use crate::daemon::{Daemon, Root};
@@ -62,6 +63,54 @@ pub(crate) fn speed(bench: &Bench, table: &mut Table) -> Result<(), String> {
             .against("read + decrypt, one core", Figure::Seconds(median(open)))
             .aim(Bound::RatioAtMost(0.85)),
     );
+    daemon.stop()
+}
+
+/// The same beside backup programs, in turns with each.
+pub(crate) fn beside_backups(bench: &Bench, table: &mut Table) -> Result<(), String> {
+    for program in &PROGRAMS {
+        if bench.free_bytes() < FREE_NEEDED_BYTES {
+            table.left_out(program.name, "less than 6 GiB of the disk are free");
+        } else if let Err(why) = beside(bench, table, program) {
+            table.failed(program.name, why);
+        }
+    }
+    Ok(())
+}
+
+fn beside(bench: &Bench, table: &mut Table, program: &Program) -> Result<(), String> {
+    let (name, bytes) = bench.pick(("256 MiB", GIB / 4), ("1 GiB", GIB));
+    let root = Root::new(bench.directory())?;
+    let (daemon, _) = Daemon::start(&root)?;
+    let (mut put, mut get) = (Vec::new(), Vec::new());
+    let (mut backup, mut dump) = (Vec::new(), Vec::new());
+    for round in 0..bench.rounds() as u64 {
+        // A repository of its own each time: what it has once it does not take in again.
+        let Some(repository) = Repository::new(program, bench.directory(), bytes, round)? else {
+            table.left_out(program.name, "it is not in the search path");
+            return daemon.stop();
+        };
+        let mut client = daemon.client()?;
+        let begin = Instant::now();
+        let blob = client.put_stream(bytes, round)?;
+        put.push(begin.elapsed().as_secs_f64());
+        backup.push(repository.backup()?);
+        let mut client = daemon.client()?;
+        let begin = Instant::now();
+        client.get_stream(&blob)?;
+        get.push(begin.elapsed().as_secs_f64());
+        dump.push(repository.dump()?);
+        delete(&mut client, &blob);
+    }
+    for (what, ours, command, theirs) in
+        [("put", put, "backup", backup), ("get", get, "dump", dump)]
+    {
+        table.add(
+            Row::new(format!("{what} {name}"), Figure::Seconds(median(ours)))
+                .against(format!("{} {command}", program.name), Figure::Seconds(median(theirs)))
+                .aim(Bound::RatioAtMost(1.0)),
+        );
+    }
     daemon.stop()
 }
 

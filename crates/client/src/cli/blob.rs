@@ -158,10 +158,14 @@ async fn care(session: &Session, command: CareCommand) -> Result<(), Failure> {
             jobs::begin::<Adopt, AdoptResult>(session, CareParams {}, &waiting, |done| {
                 let (files, bytes) = (counted(done.files, "file"), size(done.bytes.0));
                 let (adopted, removed) = (done.adopted.0, done.removed.0);
-                let aside = done.quarantined.0;
+                let (aside, left) = (done.quarantined.0, done.unreadable.0);
+                let left = match left {
+                    0 => String::new(),
+                    left => format!("{left} left that can't be read, "),
+                };
                 let line = format!(
                     "{files} looked at: {adopted} adopted ({bytes}), {aside} put aside, \
-                     {removed} removed"
+                     {left}{removed} removed"
                 );
                 say(session, &line)
             })

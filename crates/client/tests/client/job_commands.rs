@@ -90,8 +90,8 @@ async fn contents_are_looked_after() {
         ),
         (
             "adopt",
-            r#"{"files":9,"adopted":1,"bytes":10,"quarantined":2,"removed":3}"#,
-            "9 files looked at: 1 adopted (10 B), 2 put aside, 3 removed\n",
+            r#"{"files":9,"adopted":1,"bytes":10,"quarantined":2,"unreadable":4,"removed":3}"#,
+            "9 files looked at: 1 adopted (10 B), 2 put aside, 4 left that can't be read, 3 removed\n",
         ),
         (
             "verify",

@@ -31,6 +31,9 @@ const REST: Duration = Duration::from_millis(50);
 const FIRST_REST: Duration = Duration::from_secs(30);
 const LONGEST_REST: Duration = Duration::from_secs(60 * 60);
 
+/// How often it looks for a key while there is none.
+const LOCKED_WAIT: Duration = Duration::from_secs(1);
+
 /// The thread that looks.
 pub(super) struct Keeper {
     stopped: Arc<Stopped>,
@@ -101,16 +104,22 @@ struct Look {
 
 impl Look {
     fn run(mut self, stopped: &Stopped, interval: Duration) {
+        let mut collected = Instant::now();
         loop {
             // The first look at the files is the sooner one: what a crash left is found after a start.
             if let Err(error) = self.look_for_files(stopped) {
                 tracing::debug!(%error, "the look for files without a row was not finished");
             }
-            if stopped.wait(interval) {
+            // Until there is a key nothing can be adopted, and nobody says when it comes.
+            let is_locked = self.care.vault.keys().is_err();
+            if stopped.wait(if is_locked { interval.min(LOCKED_WAIT) } else { interval }) {
                 return;
             }
-            if let Err(error) = self.collect() {
-                tracing::debug!(%error, "nothing was collected");
+            if collected.elapsed() >= interval {
+                collected = Instant::now();
+                if let Err(error) = self.collect() {
+                    tracing::debug!(%error, "nothing was collected");
+                }
             }
         }
     }
