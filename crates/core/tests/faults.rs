@@ -15,7 +15,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use calls::{params, write};
 use common::faults::{FAULTS, Fault, Faults, What, assert_survives_a_power_cut};
@@ -67,10 +67,20 @@ impl World {
         self.store.as_ref().unwrap()
     }
 
+    /// Opens it. The lock on a root that was just closed may be held for a moment still: a test beside this one
+    /// that starts a program forks, and until the program runs the fork has all files open.
     fn try_open(&self) -> std::result::Result<Store, OpenError> {
-        let mut options = self.root.options();
-        options.files = Files::observed(Arc::<Faults>::clone(&self.faults));
-        Store::open(options)
+        let begun = Instant::now();
+        loop {
+            let mut options = self.root.options();
+            options.files = Files::observed(Arc::<Faults>::clone(&self.faults));
+            match Store::open(options) {
+                Err(OpenError::InUse { .. }) if begun.elapsed() < Duration::from_secs(10) => {
+                    std::thread::yield_now();
+                }
+                opened => return opened,
+            }
+        }
     }
 
     fn reopen(&mut self) {
