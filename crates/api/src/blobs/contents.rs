@@ -33,7 +33,7 @@ pub struct BlobPut {
 
 /// What `blobs.putMany` and `POST /blobs` answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct BlobsPut {
+pub struct StoredBlobs {
     /// One answer for each content, in the order they were given.
     pub items: Vec<BlobPut>,
 }

@@ -43,7 +43,7 @@ methods! {
     /// is stored as by `blobs.put`. Larger ones travel better over `POST /blobs`.
     PutMany = "blobs.putMany" {
         params: PutManyParams,
-        result: BlobsPut,
+        result: StoredBlobs,
         access: Access::Write,
         visibility: Visibility::Own,
         idempotent: true,

@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use http::Method;
 use http::header::{CONTENT_TYPE, HeaderValue};
-use osnova_storage_api::blobs::{BlobPut, BlobsPut};
+use osnova_storage_api::blobs::{BlobPut, StoredBlobs};
 use osnova_storage_api::wire::BlobHash;
 use percent_encoding::utf8_percent_encode;
 
@@ -109,7 +109,7 @@ impl Client {
             }
         };
         let wrong = |why: String| ClientError::Answer { method: WHAT.to_owned(), why };
-        let answer: BlobsPut =
+        let answer: StoredBlobs =
             serde_json::from_slice(&answer).map_err(|error| wrong(error.to_string()))?;
         if answer.items.len() != count {
             return Err(wrong(format!("it is of {} contents, not {count}", answer.items.len())));

@@ -10,7 +10,7 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use http::{HeaderMap, Response, StatusCode, header};
-use osnova_storage_api::blobs::{BlobsPut, PutMany};
+use osnova_storage_api::blobs::{PutMany, StoredBlobs};
 use osnova_storage_api::wire::Name;
 use osnova_storage_api::{ApiError, Method};
 use osnova_storage_core::blob::PutBlob;
@@ -51,7 +51,7 @@ async fn store(
     query: Option<&str>,
     headers: &HeaderMap,
     content: Body,
-) -> Result<BlobsPut, ApiError> {
+) -> Result<StoredBlobs, ApiError> {
     access::admit(credential, &PutMany::SPEC)?;
     let pinned = pinned(query)?;
     let boundary = headers
@@ -71,7 +71,7 @@ fn store_parts<R: Read>(
     caller: &Caller,
     mut parts: Multipart<R>,
     pinned: bool,
-) -> Result<BlobsPut, StoreError> {
+) -> Result<StoredBlobs, StoreError> {
     let keys = store.vault().keys()?;
     let mut batch = store.blobs().batch(&keys, caller);
     loop {
@@ -89,7 +89,7 @@ fn store_parts<R: Read>(
             (None, error) => errors::within(&item, error),
         })?;
     }
-    Ok(BlobsPut { items: batch.enter(store.db())? })
+    Ok(StoredBlobs { items: batch.enter(store.db())? })
 }
 
 /// What a body is refused for that has a fault at this part.

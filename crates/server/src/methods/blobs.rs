@@ -1,8 +1,8 @@
 //! `blobs`: content as base64 in JSON. The streams are in [`crate::http`].
 
 use osnova_storage_api::blobs::{
-    Adopt, BlobData, BlobInput, BlobPut, BlobsPut, Collect, Delete, Get, GetParams, Grant, Has,
-    List, Pin, Put, PutMany, PutManyParams, PutParams, Stat, Unpin, Upgrade, Usage, Verify,
+    Adopt, BlobData, BlobInput, BlobPut, Collect, Delete, Get, GetParams, Grant, Has, List, Pin,
+    Put, PutMany, PutManyParams, PutParams, Stat, StoredBlobs, Unpin, Upgrade, Usage, Verify,
 };
 use osnova_storage_api::wire::{Base64Data, UnsignedInteger};
 use osnova_storage_api::{ApiError, ErrorCode};
@@ -47,7 +47,7 @@ fn put(app: &App, caller: &Caller, params: &PutParams) -> Result<BlobPut> {
     app.store.blobs().put(app.store.db(), &keys, caller, &mut params.data.0.as_slice(), &put)
 }
 
-fn put_many(app: &App, caller: &Caller, params: &PutManyParams) -> Result<BlobsPut> {
+fn put_many(app: &App, caller: &Caller, params: &PutManyParams) -> Result<StoredBlobs> {
     let keys = app.store.vault().keys()?;
     let mut batch = app.store.blobs().batch(&keys, caller);
     for (index, item) in params.items.iter().enumerate() {
@@ -55,7 +55,7 @@ fn put_many(app: &App, caller: &Caller, params: &PutManyParams) -> Result<BlobsP
             .seal(&mut item.data.0.as_slice(), &described(item))
             .map_err(|error| errors::within(&format!("items.{index}"), error))?;
     }
-    Ok(BlobsPut { items: batch.enter(app.store.db())? })
+    Ok(StoredBlobs { items: batch.enter(app.store.db())? })
 }
 
 /// What is said of a content that is put.
