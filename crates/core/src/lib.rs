@@ -4,6 +4,7 @@
 //! Start reading at [`store`]; the layers below point down only: operations of a table -> writer and
 //! pool -> SQLite; blob store -> file format -> ciphers; and [`files`] under all that touches a file.
 
+mod background;
 pub mod blob;
 pub mod caller;
 pub mod clock;

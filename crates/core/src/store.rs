@@ -20,6 +20,7 @@ use osnova_storage_api::status::{Health as Level, Service, Status};
 use osnova_storage_api::vault::VaultState;
 use osnova_storage_api::wire::UnsignedInteger;
 
+use crate::background::Background;
 use crate::blob::{BlobLimits, BlobStore, Readers};
 use crate::clock::{Clock, SystemClock, Uptime};
 use crate::component_data::ComponentData;
@@ -85,7 +86,7 @@ impl StoreOptions {
 pub struct Store {
     /// Ended first: they begin jobs, which write.
     maintenance: Maintenance,
-    keeper: keeper::Keeper,
+    keeper: Background,
     care: care::Care,
     jobs: Arc<Jobs>,
     db: Arc<Database>,
@@ -152,7 +153,7 @@ impl Store {
             vault: vault.clone(),
             cache: options.cache,
         };
-        let keeper = keeper::Keeper::start(care.clone(), options.care)?;
+        let keeper = keeper::start(care.clone(), options.care)?;
         Ok(Self {
             maintenance,
             keeper,

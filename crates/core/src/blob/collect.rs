@@ -17,6 +17,7 @@ use crate::error::Result;
 
 /// Contents of a slice: their locks are held over two commits, while puts of the same contents wait.
 const SLICE: usize = 64;
+
 /// What stops long work between two steps, and is told how much was done since the last time.
 pub(crate) type GoOn<'a> = &'a dyn Fn(u64) -> Result<()>;
 
@@ -139,6 +140,9 @@ impl BlobStore {
                 .into_iter()
                 .filter(|chosen| !self.readers.has(&chosen.entry.blob_hash))
                 .collect();
+            if chosen.is_empty() {
+                continue;
+            }
             let _locks = self.locks.lock_all(chosen.iter().map(|chosen| chosen.entry.blob_hash));
             let chosen: Vec<_> = chosen
                 .into_iter()

@@ -105,6 +105,7 @@ impl Drop for UploadLock<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
     use std::thread;
 
     use super::*;
@@ -118,8 +119,14 @@ mod tests {
         drop(first);
         assert!(locks.is_used(&id) && !locks.is_alone(&id));
         let alone = thread::scope(|scope| {
-            let waiting = scope.spawn(|| locks.alone(&id).unwrap());
-            thread::sleep(Duration::from_millis(20));
+            let (begin, begun) = mpsc::channel();
+            let (locks, id) = (&locks, &id);
+            let waiting = scope.spawn(move || {
+                begin.send(()).unwrap();
+                locks.alone(id).unwrap()
+            });
+            // Whether it waits already or comes just now, it is let in.
+            begun.recv().unwrap();
             drop(second);
             waiting.join().unwrap()
         });

@@ -22,6 +22,7 @@ use osnova_storage_api::maintenance::{
 };
 use osnova_storage_api::wire::UnsignedInteger;
 
+use crate::background::Background;
 use crate::caller::Caller;
 use crate::db::Database;
 use crate::error::{OpenError, Result};
@@ -62,7 +63,7 @@ pub struct Maintenance {
     health: Health,
     /// Queries that run.
     queries: AtomicUsize,
-    keeper: keeper::Keeper,
+    keeper: Background,
     search: search::SearchKeeper,
 }
 
@@ -84,7 +85,7 @@ impl Maintenance {
             search,
             health,
             queries: AtomicUsize::new(0),
-            keeper: keeper::Keeper::start(Arc::clone(db), Arc::clone(jobs), options)?,
+            keeper: keeper::start(Arc::clone(db), Arc::clone(jobs), options)?,
         })
     }
 

@@ -1,11 +1,10 @@
 //! Looks after the contents by itself: collects when nobody writes, looks slowly for files without a row, and
 //! remembers for how long the root has been up.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::care::Care;
+use crate::background::{Background, Stop};
 use crate::caller::Caller;
 use crate::db::cache;
 use crate::error::{OpenError, Result, StoreError};
@@ -34,63 +33,18 @@ const LONGEST_REST: Duration = Duration::from_secs(60 * 60);
 /// How often it looks for a key while there is none.
 const LOCKED_WAIT: Duration = Duration::from_secs(1);
 
-/// The thread that looks.
-pub(super) struct Keeper {
-    stopped: Arc<Stopped>,
-    thread: Mutex<Option<JoinHandle<()>>>,
-}
-
-#[derive(Default)]
-struct Stopped {
-    stopped: Mutex<bool>,
-    changed: Condvar,
-}
-
-impl Stopped {
-    /// Waits for a while, but no longer than until it is stopped; whether it is.
-    fn wait(&self, time: Duration) -> bool {
-        let stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
-        let (stopped, _) = self
-            .changed
-            .wait_timeout_while(stopped, time, |stopped| !*stopped)
-            .unwrap_or_else(PoisonError::into_inner);
-        *stopped
-    }
-}
-
-impl Keeper {
-    pub(super) fn start(care: Care, options: CareOptions) -> std::result::Result<Self, OpenError> {
-        let stopped = Arc::new(Stopped::default());
-        let watched = Arc::clone(&stopped);
-        let thread = options
-            .interval
-            .map(|interval| {
-                let body =
-                    move || Look { care, looked_under: None, rest: None }.run(&watched, interval);
-                thread::Builder::new().name("blob-keeper".to_owned()).spawn(body)
-            })
-            .transpose()
-            .map_err(|error| {
-                OpenError::Store(StoreError::Internal(format!("no thread can be started: {error}")))
-            })?;
-        Ok(Self { stopped, thread: Mutex::new(thread) })
-    }
-
-    /// Ends it, and waits for that.
-    pub(super) fn stop(&self) {
-        *self.stopped.stopped.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.stopped.changed.notify_all();
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if thread.is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the thread that looks after the contents panicked");
-        }
-    }
-}
-
-impl Drop for Keeper {
-    fn drop(&mut self) {
-        self.stop();
-    }
+/// Starts the thread that looks.
+///
+/// # Errors
+/// Where it can't be started.
+pub(super) fn start(
+    care: Care,
+    options: CareOptions,
+) -> std::result::Result<Background, OpenError> {
+    let body = options.interval.map(|interval| {
+        move |stop: &Stop| Look { care, looked_under: None, rest: None }.run(stop, interval)
+    });
+    Background::start("blob-keeper", body)
 }
 
 /// What it looks at, and what it saw.
@@ -103,16 +57,16 @@ struct Look {
 }
 
 impl Look {
-    fn run(mut self, stopped: &Stopped, interval: Duration) {
+    fn run(mut self, stop: &Stop, interval: Duration) {
         let mut collected = Instant::now();
         loop {
             // The first look at the files is the sooner one: what a crash left is found after a start.
-            if let Err(error) = self.look_for_files(stopped) {
+            if let Err(error) = self.look_for_files(stop) {
                 tracing::debug!(%error, "the look for files without a row was not finished");
             }
             // Until there is a key nothing can be adopted, and nobody says when it comes.
             let is_locked = self.care.vault.keys().is_err();
-            if stopped.wait(if is_locked { interval.min(LOCKED_WAIT) } else { interval }) {
+            if stop.wait(if is_locked { interval.min(LOCKED_WAIT) } else { interval }) {
                 return;
             }
             if collected.elapsed() >= interval {
@@ -125,7 +79,7 @@ impl Look {
     }
 
     /// For each key that is loaded, until all files have a row: those that have none are adopted.
-    fn look_for_files(&mut self, stopped: &Stopped) -> Result<()> {
+    fn look_for_files(&mut self, stop: &Stop) -> Result<()> {
         let Ok(keys) = self.care.vault.keys() else { return Ok(()) };
         let key_id = keys.key_id();
         if self.looked_under == Some(key_id) {
@@ -134,7 +88,7 @@ impl Look {
         if self.rest.is_some_and(|(until, _)| Instant::now() < until) {
             return Ok(());
         }
-        let go_on = |_| if stopped.wait(REST) { Err(StoreError::Cancelled) } else { Ok(()) };
+        let go_on = |_| if stop.wait(REST) { Err(StoreError::Cancelled) } else { Ok(()) };
         if self.care.blobs.has_unknown_files(&self.care.db, &go_on)? {
             self.care.adopt(&Caller::Owner)?;
             // What can't be adopted is looked at ever more seldom.

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use osnova_storage_api::blobs::{BlobPut, Get, Put};
 use osnova_storage_api::wire::{BlobHash, HexError, JsonText, Name};
-use osnova_storage_api::{ApiError, ErrorCode, Method};
+use osnova_storage_api::{ApiError, ErrorCode, Method, MethodSpec};
 use osnova_storage_core::blob::{OpenBlob, Parts, PutBlob};
 use osnova_storage_core::db::blobs::Holding;
 use osnova_storage_core::{Caller, Store, StoreError};
@@ -34,6 +34,21 @@ const CROSS_ORIGIN_RESOURCE_POLICY: header::HeaderName =
     header::HeaderName::from_static("cross-origin-resource-policy");
 const NOT_SATISFIABLE: &str = "lies behind the end of the content";
 
+/// The answer to a route that does what a method does, noted as a call of that method.
+pub(super) async fn traced<T: serde::Serialize>(
+    spec: &MethodSpec,
+    credential: &Credential,
+    answer: impl Future<Output = Result<T, ApiError>>,
+) -> Response<Body> {
+    let traced = Trace::start(spec, credential);
+    let answer = answer.await;
+    traced.finish(answer.as_ref().err().map(|error| error.code().code()));
+    match answer {
+        Ok(answer) => json(StatusCode::OK, &answer),
+        Err(error) => failure(&error),
+    }
+}
+
 /// `PUT /blobs`: stores the body.
 pub(super) async fn put(
     State(app): State<Arc<App>>,
@@ -42,13 +57,8 @@ pub(super) async fn put(
     headers: HeaderMap,
     content: Body,
 ) -> Response<Body> {
-    let traced = Trace::start(&Put::SPEC, &credential);
-    let answer = store(&app, &credential, query.as_deref(), &headers, content).await;
-    traced.finish(answer.as_ref().err().map(|error| error.code().code()));
-    match answer {
-        Ok(answer) => json(StatusCode::OK, &answer),
-        Err(error) => failure(&error),
-    }
+    let answer = store(&app, &credential, query.as_deref(), &headers, content);
+    traced(&Put::SPEC, &credential, answer).await
 }
 
 async fn store(

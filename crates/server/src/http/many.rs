@@ -9,17 +9,15 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
-use http::{HeaderMap, Response, StatusCode, header};
+use http::{HeaderMap, Response, header};
 use osnova_storage_api::blobs::{PutMany, StoredBlobs};
 use osnova_storage_api::wire::Name;
 use osnova_storage_api::{ApiError, Method};
 use osnova_storage_core::blob::PutBlob;
 use osnova_storage_core::{Caller, Store, StoreError};
 
-use super::blobs::{described, json, pinned, receive};
-use super::failure;
+use super::blobs::{described, pinned, receive, traced};
 use super::multipart::{Boundary, Fault, Multipart, param};
-use crate::access::audit::Trace;
 use crate::access::{self, Credential};
 use crate::app::App;
 use crate::errors;
@@ -36,13 +34,8 @@ pub(super) async fn post(
     headers: HeaderMap,
     content: Body,
 ) -> Response<Body> {
-    let traced = Trace::start(&PutMany::SPEC, &credential);
-    let answer = store(&app, &credential, query.as_deref(), &headers, content).await;
-    traced.finish(answer.as_ref().err().map(|error| error.code().code()));
-    match answer {
-        Ok(answer) => json(StatusCode::OK, &answer),
-        Err(error) => failure(&error),
-    }
+    let answer = store(&app, &credential, query.as_deref(), &headers, content);
+    traced(&PutMany::SPEC, &credential, answer).await
 }
 
 async fn store(

@@ -9,15 +9,13 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, Response};
 use osnova_storage_api::blobs::{ChunkReceived, UploadChunk};
 use osnova_storage_api::wire::{BlobHash, ChunkIndex, HexError, UploadId};
 use osnova_storage_api::{ApiError, Method};
 use osnova_storage_core::blob::PutChunk;
 
-use super::blobs::{json, receive};
-use super::failure;
-use crate::access::audit::Trace;
+use super::blobs::{receive, traced};
 use crate::access::{self, Credential};
 use crate::app::App;
 
@@ -33,13 +31,8 @@ pub(super) async fn put(
     headers: HeaderMap,
     content: Body,
 ) -> Response<Body> {
-    let traced = Trace::start(&UploadChunk::SPEC, &credential);
-    let answer = store(&app, &credential, path, query.as_deref(), &headers, content).await;
-    traced.finish(answer.as_ref().err().map(|error| error.code().code()));
-    match answer {
-        Ok(answer) => json(StatusCode::OK, &answer),
-        Err(error) => failure(&error),
-    }
+    let answer = store(&app, &credential, path, query.as_deref(), &headers, content);
+    traced(&UploadChunk::SPEC, &credential, answer).await
 }
 
 async fn store(
